@@ -37,6 +37,9 @@ PRIMARIES: dict[int, Chromaticities] = {
     22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
 }
 SRGB, PQ, HLG = 13, 16, 18
+_UNSPECIFIED = 2
+# The camera curves of BT.709, BT.601 and BT.2020. Chromium takes them for sRGB's in an AVIF, not in a PNG.
+_CAMERAS = frozenset({1, 6, 14, 15})
 # Of libpng: a gamma without chromaticities that is nearer than this to that of sRGB is taken for it.
 _SAME_GAMMA = 0.05
 _SRGB_GAMMA = 45_455
@@ -65,17 +68,20 @@ def colours(
     ``cicp``: the numbers of the header, or those of the coded picture where the header has none.
     In a PNG the numbers of H.273 go before a profile, and that before the rest; elsewhere a profile goes first.
     """
-    numbered = _by_numbers(cicp)
+    numbered = _by_numbers(header, cicp)
     if icc_profile and (numbered is None or header.format != "png"):
         return icc_profile, None
     space = numbered or _by_gamma(header) or _SRGB_SPACE
     return None, None if space == _SRGB_SPACE else space
 
 
-def _by_numbers(cicp: tuple[int, int, int] | None) -> ColourSpace | None:
+def _by_numbers(header: Header, cicp: tuple[int, int, int] | None) -> ColourSpace | None:
     if cicp is None:
         return None
     primaries, transfer = cicp[:2]
+    if header.format != "png":  # beside a number that is known, what is unspecified is sRGB's
+        primaries = 1 if primaries == _UNSPECIFIED else primaries
+        transfer = SRGB if transfer in {_UNSPECIFIED, *_CAMERAS} else transfer
     if primaries not in PRIMARIES or transfer not in {*_TRANSFERS, PQ, HLG}:
         return None
     return ColourSpace(PRIMARIES[primaries], float(transfer))
@@ -99,7 +105,7 @@ _SRGB_SPACE = ColourSpace(PRIMARIES[1], float(SRGB))
 
 def _possible(chromaticities: tuple[float, ...]) -> TypeGuard[Chromaticities]:
     pairs = _pairs(chromaticities)
-    if not all(0 <= x <= 1 and 0 < y <= 1 and x + y <= 1 for x, y in pairs):
+    if not all(0 <= x <= 1 and 0 <= y <= 1 for x, y in pairs) or pairs[0][1] == 0:
         return False
     return abs(_determinant(_columns(pairs))) > _LEAST_DETERMINANT
 
@@ -161,11 +167,7 @@ def _pairs(chromaticities: tuple[float, ...]) -> list[tuple[float, float]]:
 
 def _columns(pairs: list[tuple[float, float]]) -> Matrix:
     _, (rx, ry), (gx, gy), (bx, by) = pairs
-    return (
-        (rx / ry, gx / gy, bx / by),
-        (1.0, 1.0, 1.0),
-        ((1 - rx - ry) / ry, (1 - gx - gy) / gy, (1 - bx - by) / by),
-    )
+    return (rx, gx, bx), (ry, gy, by), (1 - rx - ry, 1 - gx - gy, 1 - bx - by)
 
 
 def adapt(chromaticities: Chromaticities, white: tuple[float, float, float]) -> Matrix:

@@ -59,8 +59,8 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, space: ColourSpace | 
     """Return ``image`` as RGB or RGBA in sRGB.
 
     ``icc_profile`` is the file's own. ``space`` is what it names by numbers, where that counts. Pixels without either,
-    or with a profile that does not fit them, are taken to be sRGB (CMYK: converted by the plain formula). Perceptual
-    intent, as ICC.1:2022 gives for pictures.
+    or with a profile that does not fit them, are taken to be sRGB (CMYK: converted by the plain formula). Relative
+    colorimetric intent, which is nearest to what browsers show.
     """
     alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
     plain = image.convert("RGB" if image.mode == "RGBA" else "L") if alpha else image
@@ -80,7 +80,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, space: ColourSpace | 
 def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image | None:
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
-        intent = ImageCms.Intent.PERCEPTUAL
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         return ImageCms.profileToProfile(image, source, _SRGB, renderingIntent=intent, outputMode="RGB")
     except (ImageCms.PyCMSError, *DECODER_ERRORS):
         return None

@@ -10,6 +10,8 @@ from nightlight.imaging.header import u32
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# An sRGB chunk names a rendering intent of so many; with another it counts for nothing.
+_INTENTS = 4
 # Bytes of each chunk.
 _LENGTHS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 
@@ -29,7 +31,7 @@ def read_png_colours(view: memoryview, chunks: Iterable[tuple[bytes, int, int]])
         if zlib.crc32(view[at - 4 : at + length]) != u32(view, at + length):
             continue
         if chunk == b"sRGB":
-            fields.setdefault("srgb", True)
+            fields["srgb"] = fields.get("srgb", False) or view[at] < _INTENTS
         elif chunk == b"gAMA":
             fields.setdefault("gamma", u32(view, at))
         elif chunk == b"cHRM":

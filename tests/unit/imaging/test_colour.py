@@ -10,6 +10,8 @@ from nightlight.imaging import colour_space
 from nightlight.imaging.colour_convert import icc_profile, tone_mapped
 from nightlight.imaging.colour_space import PRIMARIES, ColourSpace, decode_hlg, decode_pq, inverse, multiply, to_xyz
 from nightlight.imaging.decoded_frame import make_frame
+from nightlight.imaging.formats import Format
+from nightlight.imaging.header import Header
 from nightlight.imaging.probe import UploadCaps, probe
 from tests.support.coded_colours import P3, SRGB, chromaticities, cicp, gamma, png
 from tests.support.pictures import encoded, opened
@@ -89,6 +91,33 @@ def test_colours_are_shown_as_a_browser_shows_them(name):
 )
 def test_what_is_impossible_counts_for_nothing(chunks):
     assert shown(*chunks) == (GREYS, (128, 0, 0))
+
+
+def test_an_intent_that_nobody_knows_does_not_hide_the_gamma():
+    assert shown((b"sRGB", b"\x09"), gamma(100_000)) == shown(gamma(100_000))
+
+
+def test_chromaticities_that_span_a_gamut_beyond_what_eyes_see_are_followed():
+    # As Chromium 156 showed them: the greys of light in proportion, whatever the primaries.
+    greys, _ = shown(gamma(100_000), chromaticities((31_270, 32_900, 90_000, 90_000, *P3[4:])))
+    assert greys == pytest.approx((99, 137, 188, 225, 255), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "read_as"),
+    [
+        ((12, 2), (12, 13)),
+        ((2, 13), (1, 13)),
+        ((9, 14), (9, 13)),
+        ((6, 6), (6, 13)),
+        ((1, 1), (1, 13)),
+        ((9, 16), (9, 16)),
+    ],
+)
+def test_nclx_without_a_curve_or_with_a_camera_s_is_read_with_that_of_srgb(numbers, read_as):
+    header = Header(Format.AVIF, 8, 8)
+    wanted = ColourSpace(PRIMARIES[read_as[0]], float(read_as[1]))
+    assert colour_space.colours(header, (*numbers, 6), None)[1] == (None if read_as == (1, 13) else wanted)
 
 
 @pytest.mark.parametrize("value", [1, 9_999, 20_000_000, 2**31, 2**32 - 1])
