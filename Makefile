@@ -19,6 +19,8 @@
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
 #   make backfill       import a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
+#   make colour         pictures of every kind of colour beside Chromium, libvips, avifdec and heif-convert (two minutes);
+#                       ARGS=--write writes docs/reference/colour.md, ARGS="--folder FOLDER" takes other files
 #   make fuzz           20,000 mutants of images against the sandboxed decoder (some two minutes)
 #   make bench-hostile  what hostile pictures cost; ARGS=--behind: an honest picture behind a hundred of them
 #   make bench-queue    the embedded queue: messages a second, and what becomes of those whose receiver is killed
@@ -36,7 +38,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -119,6 +121,9 @@ parity-over-time: setup
 api-fuzz: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
 	@$(BIN)/python -m tests.parity.requests $(ARGS)
+
+colour: setup
+	@$(BIN)/python -m tests.colour $(ARGS)
 
 fuzz: setup
 	@$(BIN)/python bench/fuzz.py $(ARGS)

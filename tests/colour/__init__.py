@@ -1,0 +1,1 @@
+"""``make colour``: colours and geometry beside independent decoders."""
