@@ -170,7 +170,7 @@ def test_what_is_no_manifest_or_no_picture_is_refused(stack):
     for kind, sent, status in (
         ("image/png", b"no picture", 415),
         ("image/png", b"", 422),
-        ("image/png", bytes(30_000_000), 413),
+        ("image/png", bytes(80_000_000), 413),
         ("application/pdf", b"%PDF", 422),
     ):
         answer = call(stack, "POST", "/matches/byContent", content=sent, headers={"Content-Type": kind})

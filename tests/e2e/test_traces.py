@@ -82,7 +82,7 @@ def test_a_trace_needs_its_scope(stack, client, leak):
         (b"", 422, "corrupt_image"),
         (b"no picture at all, but long enough to be looked at", 415, "unsupported_format"),
         (pictures.jpeg()[:12], 422, "corrupt_image"),
-        (b"\xff\xd8\xff" + bytes(20_100_000), 413, "payload_too_large"),
+        (b"\xff\xd8\xff" + bytes(64_100_000), 413, "payload_too_large"),
     ],
 )
 def test_what_is_no_picture_is_refused_at_the_door(client, copy, status, code):

@@ -112,7 +112,7 @@ export interface paths {
          * Upload
          * @description Upload a profile's image: one picture, or the first frame of an animation.
          *
-         *     By default it has at most 64 MB, and at most so many megapixels: JPEG 202, WebP 65, HEIC 65, AVIF 51, PNG 22, GIF 11.
+         *     By default it has at most 64 MB, and at most so many megapixels: JPEG 202, PNG 65, GIF 65, WebP 65, HEIC 65, AVIF 51.
          *     A kind that takes more memory or more of a processor to decode, such as a progressive JPEG, may have fewer. A refusal
          *     (413 or 422) says in `detail` what was too much, and the limit.
          *
