@@ -78,10 +78,10 @@ def frame_window(size: tuple[int, int], orientation: int, region: Region | None)
     elif bottom - top > long:
         top += (bottom - top - long) * TOP_SHARE
         bottom = top + long
-    return _stored((left, top, right, bottom), (width, height), orientation)
+    return stored_box((left, top, right, bottom), (width, height), orientation)
 
 
-def _stored(box: Box, upright: tuple[int, int], orientation: int) -> Box:
+def stored_box(box: Box, upright: tuple[int, int], orientation: int) -> Box:
     """Return a box of the upright picture in pixels as stored."""
     left, top, right, bottom = box
     width, height = upright

@@ -26,6 +26,8 @@ _MOST_CHANNELS = 16
 # What items may be made of: nothing else that a library can decode is ever decoded.
 _CODED = {"avif": frozenset({b"av01"}), "heic": frozenset({b"hvc1"})}
 _DERIVED = {"avif": frozenset({b"grid"}), "heic": frozenset({b"grid", b"iden", b"iovl"})}
+# The names of kinds of auxiliary pictures have some 45 bytes. No more of a box is read for one.
+_MOST_NAME_BYTES = 128
 # Derivations of derivations that are followed.
 _DEEPEST = 4
 _SAMPLES = {0: 1.0, 1: 1.5, 2: 2.0, 3: 3.0}  # samples a pixel by HEVC's chroma_format_idc
@@ -50,7 +52,11 @@ class _Meta:
 
 @dataclass(slots=True)
 class _Coding:
-    """What decoding an item and all that it is made of takes: pixels in all, bits, samples a pixel."""
+    """What decoding an item and all that it is made of takes: pixels in all, bits, samples a pixel.
+
+    ``extents``: the sizes of the items whose properties have been read. Each item's are read once, however often other
+    items refer to it.
+    """
 
     format: Format
     tally: HeaderTally
@@ -58,6 +64,7 @@ class _Coding:
     bits: int = 8
     samples: float = 1.0
     cells: list[tuple[int, int]] = field(default_factory=list)
+    extents: dict[int, tuple[int, int] | None] = field(default_factory=dict)
 
 
 def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -> Header:
@@ -80,6 +87,8 @@ def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -
         _count(view, meta, item, coding, 0)
     own = meta.properties_of(meta.primary)
     transform = Transform.read(view, own, (width, height))
+    # libavif decodes a grid whole.
+    apart = format_ == "heic" and not alpha
     return Header(
         format_,
         *transform.size,
@@ -90,7 +99,7 @@ def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -
         samples=coding.samples,
         cicp=_cicp(view, meta, meta.primary),
         coded=coding.pixels,
-        tile=max(coding.cells, key=lambda size: size[1], default=None) if not alpha else None,
+        tile=max(coding.cells, key=lambda size: size[1], default=None) if apart else None,
         aperture=transform.aperture,
         orientation=transform.orientation,
     )
@@ -138,6 +147,7 @@ def _read_associations(view: memoryview, start: int, tally: HeaderTally, meta: _
     wide, large = (4 if view[start] else 2), view[start + 3] & 1
     at = start + 8
     for _ in range(u32(view, start + 4)):
+        tally.piece()
         item, count = integer(view, at, wide), view[at + wide]
         at += wide + 1
         indices = []
@@ -152,7 +162,11 @@ def _count(view: memoryview, meta: _Meta, item: int, coding: _Coding, depth: int
     """Add what decoding an item takes; return its width and height."""
     coding.tally.piece()
     kind, format_ = meta.types.get(item, b""), coding.format
-    size = _extent(view, meta, item)
+    if item not in coding.extents:
+        coding.extents[item] = _extent(view, meta, item)
+        if kind in _CODED[format_]:
+            _read_coding(view, meta.properties_of(item), coding)
+    size = coding.extents[item]
     if kind in _DERIVED[format_] and depth < _DEEPEST:
         sources = meta.references.get(b"dimg", {}).get(item, [])
         if not sources:
@@ -169,7 +183,6 @@ def _count(view: memoryview, meta: _Meta, item: int, coding: _Coding, depth: int
     if size is None:
         raise ValueError(item)
     coding.pixels += size[0] * size[1]
-    _read_coding(view, meta.properties_of(item), coding)
     return size
 
 
@@ -204,8 +217,12 @@ def _alpha(view: memoryview, meta: _Meta, primary: int) -> list[int]:
 
 
 def _is_alpha(view: memoryview, meta: _Meta, item: int) -> bool:
-    kinds = [bytes(view[at + 4 : end]).split(b"\0")[0] for name, at, end in meta.properties_of(item) if name == b"auxC"]
-    return any(kind.endswith((b":alpha", b":auxid:1")) for kind in kinds)
+    for name, at, end in meta.properties_of(item):
+        if name == b"auxC":
+            kind = bytes(view[at + 4 : min(end, at + 4 + _MOST_NAME_BYTES)]).partition(b"\0")[0]
+            if kind.endswith((b":alpha", b":auxid:1")):
+                return True
+    return False
 
 
 def _cicp(view: memoryview, meta: _Meta, primary: int) -> tuple[int, int, int] | None:

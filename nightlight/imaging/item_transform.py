@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from nightlight.imaging.crop import SIDEWAYS, stored_box
 from nightlight.imaging.header import u32
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _EXIF = {
     (3, False): 8,
 }
 _HALF = Fraction(1, 2)
+# Left, top, width, height.
+_Part = tuple[int, int, int, int]
 _SIGN, _WRAP = 1 << 31, 1 << 32
 
 
@@ -46,12 +49,10 @@ class Transform:
     @classmethod
     def read(cls, view: memoryview, properties: Sequence[tuple[bytes, int, int]], coded: tuple[int, int]) -> Transform:
         """Return the transformation that an item's properties state, in their order. Raises IndexError."""
-        quarters, mirrored, size, aperture = 0, False, coded, None
+        quarters, mirrored, kept = 0, False, (0, 0, *coded)
         for kind, at, end in properties:
-            if kind == b"clap" and end - at >= 32 and not quarters and not mirrored:  # noqa: PLR2004 - eight integers
-                box = _clean_aperture(view, at, coded)
-                if box is not None:
-                    size, aperture = box[2:], (*box[:2], *coded)
+            if kind == b"clap" and end - at >= 32:  # noqa: PLR2004 - eight integers
+                kept = _cut(view, at, kept, _EXIF[quarters, mirrored])
             elif kind == b"irot" and end > at:  # anticlockwise
                 quarters = (quarters - (view[at] & 3)) % 4
             elif kind == b"imir" and end > at:  # axis 1: left and right change places; axis 0: top and bottom
@@ -59,7 +60,23 @@ class Transform:
                 quarters = -quarters % 4
                 mirrored = not mirrored
                 quarters = quarters if view[at] & 1 else (quarters + 2) % 4
-        return cls(size, aperture, _EXIF[quarters, mirrored])
+        aperture = (kept[0], kept[1], *coded) if kept[2:] != coded else None
+        return cls(kept[2:], aperture, _EXIF[quarters, mirrored])
+
+
+def _cut(view: memoryview, at: int, kept: _Part, orientation: int) -> _Part:
+    """Return what a clean aperture leaves of ``kept``, which is shown in ``orientation`` when it is cut.
+
+    Parts are left, top, width and height in pixels of the coded picture. An aperture that is not within what is shown
+    cuts nothing.
+    """
+    shown = (kept[3], kept[2]) if orientation in SIDEWAYS else kept[2:]
+    box = _clean_aperture(view, at, shown)
+    if box is None:
+        return kept
+    upright = (float(box[0]), float(box[1]), float(box[0] + box[2]), float(box[1] + box[3]))
+    left, top, right, bottom = (int(edge) for edge in stored_box(upright, shown, orientation))
+    return kept[0] + left, kept[1] + top, right - left, bottom - top
 
 
 def _clean_aperture(view: memoryview, at: int, coded: tuple[int, int]) -> tuple[int, int, int, int] | None:

@@ -52,6 +52,8 @@ def read_webp_header(view: memoryview, tally: HeaderTally, format_: Format) -> H
     for chunk in chunks(view, 12, len(view)):
         if chunk.name != b"ANMF" or chunk.end - chunk.begin < LEAST_DATA_BYTES:
             tally.segment()
+        else:
+            tally.piece()
     frame = first_frame(view, tally)
     width, height, flags = canvas(view) or (frame.width, frame.height, 0)
     covered = (frame.left, frame.top, frame.width, frame.height) == (0, 0, width, height)

@@ -35,6 +35,7 @@ _END_OF_DATA, _MEMORY_ERROR = 100, 6
 _MOST_PROFILE_BYTES = 4_000_000
 # A decoder may fill whole blocks beyond the picture.
 _BLOCK = 64
+_BYTE_BITS = 8
 
 
 class _Error(ctypes.Structure):
@@ -230,18 +231,26 @@ class OpenedHeic(OpenedItem):
             format=chroma,
         )
         for index, channel in enumerate(channels[:1] if chroma == YUV400 else channels):
-            planes.planes[index], planes.row_bytes[index] = self._plane(image, channel, depth)
+            size = _plane_size(planes, chroma if index else YUV444)
+            planes.planes[index], planes.row_bytes[index] = self._plane(image, channel, depth, size)
         if library.heif_image_has_channel(image, _ALPHA):
-            planes.alpha, planes.alpha_row_bytes = self._plane(image, _ALPHA, depth)
+            planes.alpha, planes.alpha_row_bytes = self._plane(image, _ALPHA, depth, _plane_size(planes, YUV444))
             planes.premultiplied = library.heif_image_is_premultiplied_alpha(image)
         planes.matrix, planes.full_range = (_IDENTITY, 1) if rgb else self._matrix(image)
         return planes
 
-    def _plane(self, image: ctypes.c_void_p, channel: int, depth: int) -> tuple[int, int]:
-        stride = ctypes.c_int()
-        start = self._library.heif_image_get_plane_readonly(image, channel, ctypes.byref(stride))
-        if not start or self._library.heif_image_get_bits_per_pixel_range(image, channel) != depth:
+    def _plane(self, image: ctypes.c_void_p, channel: int, depth: int, size: tuple[int, int]) -> tuple[int, int]:
+        """Return where a plane begins and the bytes of its rows. Raises OSError for another depth or size.
+
+        libavif reads as many samples of each plane as the first one's size calls for, whatever is there.
+        """
+        library, stride = self._library, ctypes.c_int()
+        start = library.heif_image_get_plane_readonly(image, channel, ctypes.byref(stride))
+        if not start or library.heif_image_get_bits_per_pixel_range(image, channel) != depth:
             raise OSError(f"no channel {channel} of {depth} bits")
+        held = library.heif_image_get_width(image, channel), library.heif_image_get_height(image, channel)
+        if held[0] < size[0] or held[1] < size[1] or stride.value < size[0] * (1 + (depth > _BYTE_BITS)):
+            raise OSError(f"channel {channel} has {held} samples and not {size}")
         return start, stride.value
 
     def _matrix(self, image: ctypes.c_void_p) -> tuple[int, int]:
@@ -259,6 +268,12 @@ class OpenedHeic(OpenedItem):
                 library.heif_nclx_color_profile_free(nclx)
                 return (_BT601 if matrix == _UNSPECIFIED else matrix), full_range
         return _BT601, 1
+
+
+def _plane_size(planes: Planes, chroma: int) -> tuple[int, int]:
+    """Return the width and height of a plane of a picture whose first has those of ``planes``."""
+    across, down = 1 + (chroma in (YUV420, YUV422)), 1 + (chroma == YUV420)
+    return -(-planes.width // across), -(-planes.height // down)
 
 
 class _TileRows:
