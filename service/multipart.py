@@ -84,6 +84,8 @@ async def _parsed(request: Request) -> FormData:
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidInput(f"the multipart body cannot be read: {error.message}") from error
+    except ValueError as error:  # of a charset that Python cannot look up
+        raise InvalidInput("the Content-Type names a charset that cannot be read") from error
     if not parser.ended:
         await form.close()
         raise InvalidInput("the multipart body ends before its last boundary; send it again")

@@ -159,21 +159,3 @@ def planes_bytes(factor: float, fixed: int) -> MemoryEstimate:
         return int(samples * factor) + _TILE_ROWS * rows * width * _RGBX_BYTES + fixed
 
     return estimate
-
-
-def pixel_bytes(shallow: int, *, deep: int | None = None, subsampled: int | None = None) -> MemoryEstimate:
-    """Return the estimate of a format that takes the same bytes for every pixel.
-
-    ``deep`` is for more than 8 bits a sample, ``subsampled`` for 8 bits with chroma subsampling; without them both take
-    ``shallow`` bytes a pixel.
-    """
-
-    def estimate(header: Header, _edge: int) -> int:
-        pixels = header.width * header.height
-        if deep is not None and header.bits > _SHALLOW_BITS:
-            return pixels * deep
-        if subsampled is not None and header.samples <= 2:  # noqa: PLR2004 - 4:2:0 and 4:2:2
-            return pixels * subsampled
-        return pixels * shallow
-
-    return estimate

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
-from nightlight.imaging.decoders.native import address, upload_view
-from nightlight.imaging.decoders.opened import refusing
+from nightlight.imaging.decoders.native import address
+from nightlight.imaging.decoders.opened import refusing, view_of
 from nightlight.imaging.decoders.plane_rows import PlaneRows, Planes, check, libavif
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class OpenedAvif(OpenedItem):
         with refusing(header), ExitStack() as held:
             if library is None:
                 raise OSError("no libavif of this version")
-            start, length = held.enter_context(address(upload_view(data)))
+            start, length = held.enter_context(address(view_of(data)))
             decoder = library.avifDecoderCreate()
             if not decoder:
                 raise MemoryError

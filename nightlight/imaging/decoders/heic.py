@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
-from nightlight.imaging.decoders.native import address, linked_library, upload_view
-from nightlight.imaging.decoders.opened import refusing
+from nightlight.imaging.decoders.native import address, linked_library
+from nightlight.imaging.decoders.opened import refusing, view_of
 from nightlight.imaging.decoders.plane_rows import YUV400, YUV420, YUV422, YUV444, PlaneRows, Planes, libavif
 from nightlight_core.errors import TruncatedImage
 
@@ -154,7 +154,7 @@ class OpenedHeic(OpenedItem):
         with refusing(header), ExitStack() as held:
             if library is None:
                 raise OSError("no libheif with these functions")
-            start, length = held.enter_context(address(upload_view(data)))
+            start, length = held.enter_context(address(view_of(data)))
             context = library.heif_context_alloc()
             if not context:
                 raise MemoryError

@@ -8,10 +8,9 @@ already. No other library is ever opened, and none is searched for by name.
 from __future__ import annotations
 
 import ctypes
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -46,13 +45,6 @@ _release_buffer.restype = None
 def linked_library(module: ModuleType) -> ctypes.CDLL:
     """Return the symbols of a compiled module and of every library that it is linked to. Raises OSError."""
     return ctypes.CDLL(module.__file__)
-
-
-def upload_view(data: Any) -> memoryview:
-    """Return the bytes of an upload: of the memory map or the buffer that holds it, or what a file gives."""
-    if hasattr(data, "getbuffer"):
-        return memoryview(data.getbuffer())
-    return memoryview(data if isinstance(data, bytes | mmap.mmap) else data.read())
 
 
 @contextmanager

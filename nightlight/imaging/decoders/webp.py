@@ -19,8 +19,8 @@ from PIL import Image
 
 from nightlight.imaging.crop import UPRIGHT, fitted_size
 from nightlight.imaging.decode_memory import webp_scale
-from nightlight.imaging.decoders.native import address, linked_library, upload_view
-from nightlight.imaging.decoders.opened import OpenedUpload, refusing
+from nightlight.imaging.decoders.native import address, linked_library
+from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
 from nightlight.imaging.decoders.shrink import FILTER, GAP, plain
 from nightlight.imaging.exif import exif_orientation
 from nightlight.imaging.webp_header import Frame, canvas, chunks, first_frame
@@ -117,7 +117,7 @@ class OpenedWebp(OpenedUpload):
     def __init__(self, data: Readable, header: Header) -> None:
         """Find the first frame and the metadata. Raises CorruptImage."""
         self._header = header
-        self._view = upload_view(data)
+        self._view = view_of(data)
         with refusing(header):
             self._frame = first_frame(self._view)
             extended = canvas(self._view)
