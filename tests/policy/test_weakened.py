@@ -59,3 +59,17 @@ def test_a_weakening_is_refused_or_named(path, tmp_path, compiled):
         sentence = "\n".join([*map(str, difference.changes), *difference.checks, *difference.cases])
         assert all(words in sentence for words in edit["named"]), sentence
         assert difference.opens is edit["safety"], sentence
+
+
+def test_what_the_default_pack_opened_is_in_its_history(tmp_path, compiled):
+    """Each opening of a recipe since the pack of before has a row that says why, and that safety agreed."""
+    edit = YAML(typ="safe").load(Path(__file__).parent / "weakened/45-the-default-pack-of-before.yaml")
+    before = compile_pack(load(edited(edit["before"], tmp_path / "before")))
+    rows = (ROOT / "docs/policy/pack.md").read_text().split("## What it opened")[1].splitlines()
+    opened = [change for change in diff(before, compiled).recipes if change.safety]
+    assert len(opened) == 2
+    for change in opened:
+        tier, field = change.where.split(", ")
+        words = f"{tier}, `{field}`: {change.before.lower()} -> {change.after}"
+        (row,) = [row for row in rows if words in row]
+        assert "safety" in row.rsplit("|", 2)[1]
