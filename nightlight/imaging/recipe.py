@@ -34,6 +34,7 @@ class Recipe:
     max_bytes: int | None = None
     face_px: int | None = None
     visible_watermark: str = "none"
+    visible_pattern: str = "tiles"
     invisible_watermark: str = "none"
     psnr_at_least: int = 40
     variants: int = 1

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 Crop = Literal["face", "centre"]
 Format = Literal["webp", "jpeg", "avif"]
 VisibleWatermarkStrength = Literal["none", "faint", "clear", "strong"]
+VisibleWatermarkPattern = Literal["tiles", "fine", "sparse"]
 InvisibleWatermarkDemand = Literal["none", "best_effort", "required"]
 ProvenanceForm = Literal["none", "sidecar", "embedded"]
 
@@ -30,6 +31,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "crop": get_args(Crop),
     "format": get_args(Format),
     "visible_watermark": get_args(VisibleWatermarkStrength),
+    "visible_pattern": get_args(VisibleWatermarkPattern),
     "invisible_watermark": get_args(InvisibleWatermarkDemand),
     "provenance": get_args(ProvenanceForm),
 }
@@ -54,6 +56,7 @@ class TierRecipe:
     face_px: int | None = None
     reidentification_at_most: float | None = None
     visible_watermark: VisibleWatermarkStrength = "none"
+    visible_pattern: VisibleWatermarkPattern = "tiles"
     invisible_watermark: InvisibleWatermarkDemand = "none"
     psnr_at_least: int = 40
     variants: int = 1
