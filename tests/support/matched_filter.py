@@ -39,7 +39,7 @@ def place(crop: np.ndarray, pattern: np.ndarray) -> tuple[int, int]:
     wide = len(pattern) * _WIDE
     detail, shape = _detail(crop, wide), pattern - gaussian_filter(pattern, wide)
     fit = fftconvolve(shape, detail[::-1, ::-1], mode="valid")
-    energy = fftconvolve(shape**2, np.ones_like(detail), mode="valid")
+    energy = _sums(shape**2, len(crop))
     fit /= np.sqrt(np.maximum(energy, 1e-6))
     top, left = np.unravel_index(int(fit.argmax()), fit.shape)
     return int(top), int(left)
@@ -53,6 +53,12 @@ def is_found(crop: np.ndarray, pattern: np.ndarray, top: int, left: int) -> bool
     seen = pattern[at_top : at_top + side, at_left : at_left + side]
     alike = (true * seen).sum() / np.sqrt((true**2).sum() * (seen**2).sum() + 1e-9)
     return bool(alike > _ALIKE)
+
+
+def _sums(values: np.ndarray, side: int) -> np.ndarray:
+    """Return the sum of each square of ``side`` pixels, by an integral image."""
+    integral = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    return integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side] + integral[:-side, :-side]
 
 
 def _detail(crop: np.ndarray, wide: float) -> np.ndarray:
