@@ -100,12 +100,12 @@ def measured(pattern: str, strength: str, crops: int) -> list[float]:
                 crop = values[top : top + side, left : left + side]
                 shares[source].append(matched_filter.is_found(crop, drawn, top, left))
     change, changed, alike, filled = np.mean(rows, axis=0)
-    found = {name: float(np.mean(values)) for name, values in shares.items()}
+    by_source = {name: float(np.mean(values)) for name, values in shares.items()}
     return [
         change,
         changed,
         alike,
-        *(found[name] for name in ("as it is", "small", "alone", "alone, small", "median", "denoised")),
+        *(by_source[name] for name in ("as it is", "small", "alone", "alone, small", "median", "denoised")),
         filled,
     ]
 
@@ -144,8 +144,8 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for pattern in LAYOUTS:
         for strength in STRENGTHS:
-            change, changed, alike, *found, filled = measured(pattern, strength, options.crops)
-            pairs = [f"{first:.2f} / {second:.2f}" for first, second in zip(found[::2], found[1::2], strict=True)]
+            change, changed, alike, *shares, filled = measured(pattern, strength, options.crops)
+            pairs = [f"{first:.2f} / {second:.2f}" for first, second in zip(shares[::2], shares[1::2], strict=True)]
             cells = [f"{change:.2f}", f"{100 * changed:.1f} %", f"{alike:.3f}", *pairs, f"{filled:.1f} dB"]
             print(f"| `{pattern}`, `{strength}` | {' | '.join(cells)} |", flush=True)
 

@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 from nightlight.imaging.tile_layout import LAYOUTS
 from nightlight.imaging.visible_watermark import STRENGTHS, VisibleWatermark
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.policy.tier import VisibleWatermarkPattern
+from nightlight_core.policy.protection import FIELDS
+from nightlight_core.policy.tier import VisibleWatermarkPattern, VisibleWatermarkStrength
 from tests.support import matched_filter, pictures
 
 DESIGN = VisibleWatermark()
@@ -55,6 +56,21 @@ def test_each_strength_is_more_than_the_one_before(name, pattern):
     distances = [pictures.psnr(PHOTOGRAPH, picture) for picture in drawn]
     assert distances == sorted(distances, reverse=True)
     assert len(set(distances)) == len(STRENGTHS)
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_soft_has_half_the_contrast_of_faint_and_is_seen(name, shade):
+    plain = Image.new("RGB", (96, 96), (shade,) * 3)
+    soft, faint = (moved(plain, name, strength).astype(float) for strength in ("soft", "faint"))
+    assert soft.max() == pytest.approx(faint.max() / 2, abs=1)
+    assert soft.sum() == pytest.approx(faint.sum() / 2, rel=0.1)
+    assert (soft >= 3).mean() > 0.01
+
+
+def test_the_words_of_policies_are_those_of_the_drawing_in_one_order():
+    assert ("none", *STRENGTHS) == get_args(VisibleWatermarkStrength) == FIELDS["visible_watermark"].words[::-1]
+    assert list(STRENGTHS.values()) == sorted(STRENGTHS.values())
 
 
 def test_a_policy_may_name_each_pattern_and_no_other():
