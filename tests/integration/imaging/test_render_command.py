@@ -61,7 +61,7 @@ def test_patterns_stand_side_by_side_on_a_sheet_of_their_own(portrait, tmp_path)
     done = nightlight(portrait, "--out", tmp_path / "out", "--patterns")
     assert done.returncode == 0, done.stderr
     sheet = pictures.opened((tmp_path / "out/patterns.png").read_bytes()).convert("RGB")
-    columns = [sheet.crop((120 + number * 330, 64, 440 + number * 330, 384)) for number in range(4)]
+    columns = [sheet.crop((140 + number * 330, 64, 460 + number * 330, 384)) for number in range(4)]
     shares = [
         (np.abs(np.asarray(columns[0], int) - np.asarray(column, int)).max(axis=2) > 8).mean() for column in columns
     ]
