@@ -111,6 +111,9 @@ def render(
     policy_dir: policy_options.PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder for the renditions, a contact sheet and a report.")] = Path("out"),
     crop: Annotated[str | None, typer.Option(help="The owner's crop: left,top,width,height in pixels.")] = None,
+    patterns: Annotated[
+        bool, typer.Option("--patterns", help="Also draw each pattern of the visible watermark, on a sheet of its own.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make every tier of a policy from one picture, and show what a face keeps of its detail.
@@ -119,7 +122,7 @@ def render(
     """
     from nightlight.cli.render_commands import run
 
-    run(picture, policy_dir, out, crop=crop, as_json=as_json)
+    run(picture, policy_dir, out, crop=crop, patterns=patterns, as_json=as_json)
 
 
 @app.command()

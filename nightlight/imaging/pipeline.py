@@ -111,7 +111,7 @@ class Pipeline:
                 strength = recipe.visible_watermark
                 picture = resized.picture
                 if strength != "none":
-                    picture = self.visible_watermark.draw(picture, strength)
+                    picture = self.visible_watermark.draw(picture, strength, recipe.visible_pattern)
             edits = Edits(
                 cropped=kept.cropped,
                 resized=resized.canvas not in kept.sides,

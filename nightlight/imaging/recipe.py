@@ -36,6 +36,7 @@ class Recipe:
     face_px: int | None = None
     no_face_px: int | None = None
     visible_watermark: str = "none"
+    visible_pattern: str = "tiles"
     invisible_watermark: str = "none"
     psnr_at_least: int = 40
     variants: int = 1

@@ -116,6 +116,7 @@ class Tier(Document):
     no_face_px: Annotated[Number, _within("no_face_px")] | None = None
     reidentification_at_most: Share | None = None
     visible_watermark: recipe.VisibleWatermarkStrength = "none"
+    visible_pattern: recipe.VisibleWatermarkPattern = "tiles"
     invisible_watermark: recipe.InvisibleWatermarkDemand = "none"
     psnr_at_least: Annotated[Number, _within("psnr_at_least")] = 40
     variants: Annotated[Number, _within("variants")] = 1

@@ -141,11 +141,12 @@ def test_a_recipes_digest_follows_everything_in_it():
             {"quality": 81},
             {"format": "jpeg"},
             {"visible_watermark": "clear"},
+            {"visible_pattern": "sparse"},
             {"face_px": 9},
             {"design": "x"},
         )
     ]
-    assert len({recipe.digest, *(other.digest for other in others)}) == 7
+    assert len({recipe.digest, *(other.digest for other in others)}) == 8
     assert recipe.digest == Recipe(tier="low", edge=64).digest
 
 

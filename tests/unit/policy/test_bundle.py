@@ -240,7 +240,10 @@ def test_other_recipes_are_refused_by_every_reader(keys, bundle):
         *(("reidentification_at_most", value) for value in (0.0, 1.5, "0.05", True, float("nan"))),
         *(("variants", value) for value in (0, 3)),
         *(("crop", value) for value in (None, "Face", 1, ["face"])),
-        *((field, "other") for field in ("format", "visible_watermark", "invisible_watermark", "provenance", "more")),
+        *(
+            (field, "other")
+            for field in ("format", "visible_watermark", "visible_pattern", "invisible_watermark", "provenance", "more")
+        ),
     ],
 )
 def test_recipes_of_other_types_words_or_ranges_are_refused(keys, bundle, field, value):

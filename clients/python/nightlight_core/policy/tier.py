@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 Crop = Literal["face", "centre"]
 Format = Literal["webp", "jpeg", "avif"]
 VisibleWatermarkStrength = Literal["none", "soft", "faint", "clear", "strong"]
+VisibleWatermarkPattern = Literal["tiles", "fine", "sparse"]
 InvisibleWatermarkDemand = Literal["none", "best_effort", "required"]
 ProvenanceForm = Literal["none", "sidecar", "embedded"]
 
@@ -31,13 +32,14 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "crop": get_args(Crop),
     "format": get_args(Format),
     "visible_watermark": get_args(VisibleWatermarkStrength),
+    "visible_pattern": get_args(VisibleWatermarkPattern),
     "invisible_watermark": get_args(InvisibleWatermarkDemand),
     "provenance": get_args(ProvenanceForm),
 }
 _MAY_BE_ABSENT = frozenset({"max_bytes", "face_px", "no_face_px", "reidentification_at_most"})
-# Fields that are younger than bundles and catalogues in use: written only where they are given, so that digests of
-# before stay what they were.
-_WRITTEN_IF_GIVEN = frozenset({"no_face_px"})
+# Fields that are younger than bundles and catalogues in use, and what stands for them where they are absent: they are
+# written only with another value, so that digests of before stay what they were.
+_WRITTEN_UNLESS: Mapping[str, Any] = {"no_face_px": None, "visible_pattern": "tiles"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class TierRecipe:
     no_face_px: int | None = None
     reidentification_at_most: float | None = None
     visible_watermark: VisibleWatermarkStrength = "none"
+    visible_pattern: VisibleWatermarkPattern = "tiles"
     invisible_watermark: InvisibleWatermarkDemand = "none"
     psnr_at_least: int = 40
     variants: int = 1
@@ -73,7 +76,9 @@ class TierRecipe:
     def written(self) -> dict[str, Any]:
         """Return the fields by name as they are stored, sent and hashed."""
         given = asdict(self)
-        return {name: given[name] for name in given if given[name] is not None or name not in _WRITTEN_IF_GIVEN}
+        return {
+            name: given[name] for name in given if name not in _WRITTEN_UNLESS or given[name] != _WRITTEN_UNLESS[name]
+        }
 
     def __post_init__(self) -> None:
         """Check every field."""
