@@ -7,6 +7,7 @@ blue in the proportions in which luma is made of them, which changes the pixels 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -140,11 +141,9 @@ class _CarrierChange:
         # Contrast is smooth: it is computed on CANONICAL pixels at the most, and enlarged.
         coarse = picture if self._side <= CANONICAL else stretch_to_square(picture)
         _, spread = local_contrast(coarse, coarse.shape[0])
-        spread = cv2.resize(spread, (self._side, self._side), interpolation=cv2.INTER_LINEAR)
-        pattern = layout.pilot
-        if self._side != CANONICAL:
-            pattern = cv2.resize(pattern, (self._side, self._side), interpolation=cv2.INTER_CUBIC)
-        shaped = pattern * (spread + np.float32(3)) ** np.float32(FOLLOWS)
+        followed = (spread + np.float32(3)) ** np.float32(FOLLOWS)
+        shaped = cv2.resize(followed, (self._side, self._side), interpolation=cv2.INTER_LINEAR)
+        shaped = shaped * _enlarged_pilot(layout, self._side)
         self._pattern = shaped / np.float32(np.sqrt(np.mean(shaped * shaped)))
 
     def pilot(self, energy: float) -> np.ndarray:
@@ -167,6 +166,12 @@ class _CarrierChange:
         moved = (np.rint(away) - away) * self._steps * band_strength[self._layout.band] * self._used
         change: np.ndarray = added + write_carriers(moved, self._layout, self._side, self._waves)
         return change
+
+
+@lru_cache(maxsize=8)
+def _enlarged_pilot(layout: Layout, side: int) -> np.ndarray:
+    """Return a layout's pilot, float32 (side, side); kept for each size of rendition."""
+    return cv2.resize(layout.pilot, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
 class _Similarity:
