@@ -28,7 +28,7 @@ from nightlight.imaging import crop, normalise
 from nightlight.imaging.colour_space import colours
 from nightlight.imaging.decoders import open_upload
 from nightlight.imaging.decoders.opened import DECODER_ERRORS
-from nightlight.imaging.decoders.shrink import FILTER, GAP
+from nightlight.imaging.decoders.shrink import fitted
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def make_frame(
             notes += upload.notes
     try:
         with stages.stage("shrink"):
-            image = normalise.to_continuous(image)
-            image = image.resize(crop.fitted_size(box, edge), FILTER, box=box, reducing_gap=GAP)
+            image = fitted(normalise.to_continuous(image), box, edge)
         with stages.stage("normalise"):
             image = normalise.upright(image, upload.orientation)
             image = normalise.to_srgb(image, *colours(header, upload.cicp, upload.icc_profile))

@@ -116,7 +116,8 @@ class Pipeline:
                 cropped=kept.cropped,
                 resized=resized.canvas not in kept.sides,
                 softened=resized.grid < resized.canvas,
-                visible_watermark=ImageChops.difference(resized.picture, picture).getbbox() is not None,
+                visible_watermark=picture is not resized.picture
+                and ImageChops.difference(resized.picture, picture).getbbox() is not None,
             )
             preview = None
             if recipe.preview:
@@ -175,7 +176,7 @@ class Pipeline:
         if recipe.invisible_watermark == "none":
             data = encode_with_recipe(picture)
             with stages.stage("decode_back"):
-                return EncodedPicture(picture, data, decode_rendition(data), None, None)
+                return EncodedPicture(picture, data, decode_rendition(data, picture.size), None, None)
         if self.invisible_watermark is None:
             message = f"tier '{recipe.tier}' asks for an invisible watermark; set NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
             raise SettingsRefused(message)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from nightlight_core.policy.tier import TierRecipe
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
-PIPELINE_VERSION = 4
+PIPELINE_VERSION = 5
 
 # Fields of a tier that make no difference to its pixels.
 _CLAIMS = ("reidentification_at_most",)
