@@ -16,7 +16,7 @@ import numpy as np
 from nightlight.policy.checks import opens, still_holds
 from nightlight.policy.combinations import cut
 from nightlight.policy.dates import holds_on
-from nightlight.policy.outcome_ranks import FIELDS, UNSET, canonical, ceilings
+from nightlight.policy.outcome_ranks import FIELDS, UNSET, canonical, lowered, no_ceilings
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class _Others:
         self._compiled = compiled
         rules = list(zip(compiled.regions, compiled.limits, strict=True))
         limited = compiled.pack.vocabulary.outcomes.limited
-        self._lowest, _ = ceilings(rules, compiled.space, order=range(len(rules)), limited=limited)
+        none, places = no_ceilings(compiled.space, limited), range(len(rules))
+        self._lowest = lowered(none, ((place, *rule) for place, rule in zip(places, rules, strict=True))).lowest
         self._times = {field: np.zeros(compiled.space.shape, dtype=np.uint16) for field in FIELDS}
         self._next: dict[str, Ranks] = {field: np.full(compiled.space.shape, UNSET, dtype=np.uint8) for field in FIELDS}
         for region, limit in rules:
