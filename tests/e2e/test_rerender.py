@@ -171,7 +171,13 @@ def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
         assert shown() == "faint"
         client.candidate(data, render=True)
         assert client.policy_status()["candidate"]["rendered"]
-        eventually(lambda: ("tiny", "strong") in rows(own).values())
+        url = {"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": client_token(own)}
+        watched = run_command(["policy", "progress", "--watch", "--begin-within", str(HANG_S)], url)
+        assert watched.returncode == 0, watched.stderr
+        assert "done     follows the policy" in watched.stdout
+        assert ("tiny", "strong") in rows(own).values()
+        nothing = run_command(["policy", "progress", "--watch", "--begin-within", "1"], url)
+        assert (nothing.returncode, nothing.stderr) == (4, "no run began within 1 s\n")
         assert shown() == "faint"
         client.activate(data)
         assert shown() == "strong"
