@@ -23,6 +23,7 @@ from nightlight.cli import (
     policy_emergency,
     policy_init,
     policy_options,
+    policy_progress,
     policy_rollout,
     provenance_commands,
     receipt_commands,
@@ -48,6 +49,7 @@ policy_init.register(policy_commands.app)
 policy_compare.register(policy_commands.app)
 policy_comply.register(policy_commands.app)
 policy_rollout.register(policy_commands.app)
+policy_progress.register(policy_commands.app)
 policy_emergency.register(policy_commands.app)
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hash_list_commands.app, name="lists")

@@ -160,6 +160,11 @@ class PolicyRule(Document):
     unless: Condition = Field(default_factory=dict)
     at_most: Ceiling
 
+    @property
+    def dated(self) -> bool:
+        """Say whether there are days on which the rule does not hold."""
+        return self.begins is not None or self.until is not None
+
 
 class RulesDocument(HeadedDocument):
     """``rules.yaml``: who may see what."""
