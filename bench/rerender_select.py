@@ -66,6 +66,8 @@ def fill(catalogue, kind, count, recipes, *, stale):
     """Write pictures that are shown, each with a rendition of every tier."""
     now, parts = datetime.now(UTC), {"numbers": NUMBERS[kind], "id": IDS[kind]}
     with catalogue.transaction() as tx:
+        if kind == "postgres":
+            tx.connection.execute(text("SET LOCAL statement_timeout = 0"))
         for statement in (PROFILES, IMAGES):
             tx.connection.execute(text(statement.format(**parts)), {"count": count, "now": now})
         for recipe in recipes:

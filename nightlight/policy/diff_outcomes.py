@@ -6,6 +6,7 @@ told too, unless the pack before opens the same on that day, and so had it appro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -158,8 +159,11 @@ def _judged(before: _Shown, after: _Shown, *, outsider: bool) -> Change:
 
 
 def _finer(before: _Shown, after: _Shown) -> bool:
-    """Say whether ``after`` shows the same picture at a higher quality."""
-    return bool(before.recipe and after.recipe and after.recipe.quality > before.recipe.quality)
+    """Say whether ``after`` shows the same picture at a higher quality, or with more bytes until that is lowered."""
+    if before.recipe is None or after.recipe is None:
+        return False
+    room = before.recipe.max_bytes or math.inf, after.recipe.max_bytes or math.inf
+    return after.recipe.quality > before.recipe.quality or room[1] > room[0]
 
 
 def _weaker(before: _Shown, after: _Shown) -> tuple[str, ...]:
