@@ -37,9 +37,9 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "provenance": get_args(ProvenanceForm),
 }
 _MAY_BE_ABSENT = frozenset({"max_bytes", "face_px", "no_face_px", "reidentification_at_most"})
-# Fields that are younger than bundles and catalogues in use: written only where they are given, so that digests of
-# before stay what they were.
-_WRITTEN_IF_GIVEN = frozenset({"no_face_px"})
+# Fields that are younger than bundles and catalogues in use, each with what its absence means: written only where they
+# say something else, so that digests of before stay what they were.
+_WRITTEN_UNLESS: Mapping[str, Any] = {"no_face_px": None, "visible_pattern": "tiles"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,11 @@ class TierRecipe:
     @property
     def written(self) -> dict[str, Any]:
         """Return the fields by name as they are stored, sent and hashed."""
-        given = asdict(self)
-        return {name: given[name] for name in given if given[name] is not None or name not in _WRITTEN_IF_GIVEN}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _WRITTEN_UNLESS or value != _WRITTEN_UNLESS[name]
+        }
 
     def __post_init__(self) -> None:
         """Check every field."""
