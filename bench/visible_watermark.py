@@ -85,7 +85,8 @@ ATTACKS = {"as it is": as_it_is, "small": small, "median": median, "denoised": d
 def measured(pattern: str, strength: str, crops: int) -> list[float]:
     """Return the figures of a row, in the order of its columns."""
     random, drawn, side = np.random.default_rng(11), matched_filter.pattern_of(DESIGN, SIDE, pattern), SIDE // 3
-    shares, rows = {name: [] for name in (*ATTACKS, "alone", "alone, small")}, []
+    shares: dict[str, list[bool]] = {name: [] for name in (*ATTACKS, "alone", "alone, small")}
+    rows = []
     for name in PHOTOGRAPHS:
         plain = photograph(name)
         picture = DESIGN.draw(plain, strength, pattern)

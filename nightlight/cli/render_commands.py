@@ -91,7 +91,12 @@ def _pattern_sheet(name: str, recipes: Sequence[Recipe], render: Callable[[Seque
     """Return a PNG of the tiers that have a visible watermark: without it, and with each pattern, as served."""
     from nightlight.imaging.contact_sheet import pattern_sheet
 
-    watermarked = [replace(recipe, variants=1) for recipe in recipes if recipe.visible_watermark != "none"]
+    # A tier that requires its invisible watermark has no rendition where that does not read back: here it has one.
+    watermarked = [
+        replace(recipe, variants=1, invisible_watermark=recipe.invisible_watermark.replace("required", "best_effort"))
+        for recipe in recipes
+        if recipe.visible_watermark != "none"
+    ]
     if not watermarked:
         raise InvalidInput("--patterns: no tier of this policy has a visible watermark")
     results = [render([replace(recipe, visible_watermark="none") for recipe in watermarked])]
