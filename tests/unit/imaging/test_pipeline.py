@@ -8,7 +8,7 @@ from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.imaging.crop import Region
 from nightlight.imaging.encode import encode, unexpected_parts
-from nightlight.imaging.face import Face, FaceDetector
+from nightlight.imaging.face import Face, FaceDetector, FaceSearch, crop_face
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import UploadCaps
@@ -47,7 +47,10 @@ class Says:
         self.faces = faces
 
     def find(self, frame):
-        return list(self.faces)
+        return FaceSearch(faces=self.faces)
+
+    def largest(self, frame):
+        return crop_face(self.faces)
 
 
 def test_one_rendition_for_each_recipe_within_its_edge(all_recipes, render):
