@@ -37,7 +37,7 @@ from rich.table import Table
 
 from bench.composite_kinds import KINDS, Composite, Portrait, compose
 from nightlight.imaging import face_budget
-from nightlight.imaging.face import FaceDetector, FaceSearch, crop_face, widest_face_px
+from nightlight.imaging.face import FaceDetector, FaceSearch, widest_face_px
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import UploadCaps, probe
 from nightlight.imaging.recipe import Recipe
@@ -86,7 +86,7 @@ def portraits(paths: list[Path], detector: FaceDetector, most: int) -> list[Port
     found: list[Portrait] = []
     for path in track(paths, "photographs", transient=True):
         image = Image.open(path).convert("RGB")
-        face = crop_face(detector.find(image).faces)
+        face = detector.largest(image)
         if face is None or face.confidence < CERTAIN or face.width < 0.15 * min(image.size):
             continue
         middle = face.left + face.width / 2, face.top + face.height / 2
@@ -143,11 +143,11 @@ def no_faces(folder: Path, detector: FaceDetector) -> dict[str, int]:
     return {"pictures": len(found), "no_face": sum(found)}
 
 
-def seen_as_none(faces: list[Portrait], count: int, detector: FaceDetector) -> dict[str, int]:
+def seen_as_none(faces: list[Portrait], first: int, count: int, detector: FaceDetector) -> dict[str, int]:
     """Count pictures of one face, changed as the composites are, that are believed to have none."""
     kinds = [kind for kind in KINDS if kind != "long picture"]
     missed = 0
-    for number in track(range(count), "single faces", transient=True):
+    for number in track(range(first, first + count), "single faces", transient=True):
         picture = compose(kinds[number % len(kinds)], faces, 10_000_000 + number, small=0).picture
         missed += detector.find(picture).no_face
     return {"pictures": count, "no_face": missed}
@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, help="a folder with a folder of photographs for each person; adults only")
     parser.add_argument("--no-face", type=Path, help="a folder of pictures without a face")
     parser.add_argument("--count", type=int, default=160)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first composite; each has its own seed")
     parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--half", type=int, choices=(1, 2), default=2)
     parser.add_argument("--sheet", type=Path, help="save the worst cases as a picture")
@@ -207,14 +208,14 @@ def main() -> None:
     console.print(f"{len(faces)} faces; half {options.half}" if options.faces else "two packaged faces: no evidence")
     kinds = list(KINDS)
     outcomes = []
-    for number in track(range(options.count), "composites", transient=True):
+    for number in track(range(options.first, options.first + options.count), "composites", transient=True):
         seed = options.half * 1_000_000 + number
         outcomes.append(measure(compose(kinds[number % len(kinds)], faces, seed), seed, pipeline))
     show(console, outcomes)
     result = {"outcomes": [asdict(outcome) for outcome in outcomes], "cost": cost(detector, faces[0].image)}
     long = [outcome.large_shown for outcome in outcomes if outcome.kind == "long picture"]
     console.print(f"long pictures whose large face shows: {sum(long)} of {len(long)}")
-    result["single_faces"] = seen_as_none(faces, options.count, detector)
+    result["single_faces"] = seen_as_none(faces, options.first, options.count // 4, detector)
     if options.no_face:
         result["no_face"] = no_faces(options.no_face, detector)
     console.print({name: value for name, value in result.items() if name != "outcomes"})

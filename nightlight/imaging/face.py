@@ -46,14 +46,14 @@ TURNED_BY, TURNS = 1.6, (0, 1, 2, 3)
 # BlazeFace's places count from the lower likelihood on, and from the higher one on as much as a face does: first where
 # all sure faces are narrower than SMALL_SHARE of the shorter side, then where one is wider. Chosen on 1,200 composites
 # (docs/faces.md): a place that is no face costs detail, and a face that was missed costs its owner more.
-BESIDE_SMALL, BESIDE_LARGE = (0.1, 0.25), (0.35, 0.5)
+BESIDE_SMALL, BESIDE_LARGE = (0.1, 0.25), (0.45, 0.65)
 SMALL_SHARE = 0.27
 # Smaller places say nothing of a large face.
 _LEAST_HINT_SHARE = 0.25
 # A hint in the middle of a sure face and up to so many times as wide is that face.
 _SAME_WIDTH = 1.7
-# CenterFace sees no candidate, and BlazeFace nothing this likely: there is no face. Of 450 pictures of one face that was
-# turned, dark, barred or drawn, this took two (barred, and a poster) for pictures without one.
+# CenterFace sees no candidate, and BlazeFace nothing this likely: there is no face. Of 450 pictures of one face that is
+# turned, dark, barred or drawn, two (one barred, one a poster) were taken for pictures without one.
 NO_FACE_CONFIDENCE = 0.4
 # Sure faces up to this share of the shorter side are painted over, so many times as wide and high as their boxes.
 _PAINTED_SHARE, _PAINTED_WIDTH = 0.3, 1.8

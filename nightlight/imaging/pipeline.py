@@ -115,7 +115,7 @@ class Pipeline:
         side = box[2] - box[0]
         widest_face = face.widest_face_px(search, side)
         kept = kept_square((header.width, header.height), frame.size, region)
-        cascade = Cascade(frame, box, widest_face)
+        cascade = Cascade(frame, box, widest_face, no_face=search.no_face)
         renditions = []
         for recipe in recipes:
             with stages.stage("resize"):

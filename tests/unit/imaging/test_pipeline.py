@@ -43,11 +43,11 @@ def described():
 class Says:
     """A detector that has been told where the faces are."""
 
-    def __init__(self, *faces):
-        self.faces = faces
+    def __init__(self, *faces, no_face=False):
+        self.faces, self.no_face = faces, no_face
 
     def find(self, frame):
-        return FaceSearch(faces=self.faces)
+        return FaceSearch(faces=self.faces, no_face=self.no_face)
 
     def largest(self, frame):
         return crop_face(self.faces)
@@ -230,10 +230,18 @@ def test_where_the_detector_breaks_the_whole_picture_is_a_face(in_process):
             raise RuntimeError("the network is gone")
 
     rendered = replace(in_process, face_finder=Broken()).render(
-        pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)]
+        pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6, no_face_px=16)]
     )
     assert rendered.face_share == 1
     assert rendered.renditions[0].grid == 6
+    assert not rendered.renditions[0].no_face
+
+
+@pytest.mark.parametrize(("no_face", "grid"), [(True, 16), (False, 6)])
+def test_a_picture_has_its_tiers_detail_without_a_face_only_where_the_search_saw_none(in_process, no_face, grid):
+    pipeline = replace(in_process, face_finder=Says(no_face=no_face))
+    (tiny,) = pipeline.render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6, no_face_px=16)]).renditions
+    assert (tiny.grid, tiny.no_face) == (grid, no_face)
 
 
 def test_a_sharper_tier_behind_a_softer_one_is_not_made_from_it(in_process):
