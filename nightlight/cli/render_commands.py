@@ -148,7 +148,7 @@ def _report(picture: Path, rendered: RenderResult, table: PolicyTable, *, seccom
         "policy_digest": table.digest,
         "frame": rendered.frame.size,
         "square": rendered.square,
-        "faces": [{name: round(value, 3) for name, value in asdict(face).items()} for face in rendered.faces],
+        "faces": [{name: round(value, 3) for name, value in asdict(face).items()} for face in rendered.search.faces],
         "face_share": round(rendered.face_share, 4),
         "stages_ms": {stage: round(ms, 2) for stage, ms in rendered.stages.items()},
         "tiers": [

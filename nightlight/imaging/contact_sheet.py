@@ -65,7 +65,7 @@ def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
     outline = ImageDraw.Draw(drawn)
     thick = max(2, min(frame.size) // 150)
     outline.rectangle(rendered.square, outline=(255, 255, 255), width=thick)
-    for face in rendered.faces:
+    for face in rendered.search.faces:
         colour = (90, 220, 120) if face.confidence >= SURE_CONFIDENCE else (240, 180, 60)
         box = (face.left, face.top, face.left + face.width, face.top + face.height)
         outline.rectangle(box, outline=colour, width=thick)

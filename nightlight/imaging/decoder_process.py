@@ -99,7 +99,8 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
     stages = StageTimes()
     notes: list[DecodeNote] = []
     try:
-        image = make_frame(upload, header, edge=request["edge"], region=region, stages=stages, notes=notes)
+        how = {"edge": request["edge"], "region": region, "whole": request["whole"]}
+        image = make_frame(upload, header, **how, stages=stages, notes=notes)
         with stages.stage("transfer"):
             _write_pixels(image, response)
     except ImageRefused as error:

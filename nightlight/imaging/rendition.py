@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nightlight.imaging.edits import Edits
-    from nightlight.imaging.face import Face
+    from nightlight.imaging.face import FaceSearch
     from nightlight.imaging.header import Header
     from nightlight.imaging.recipe import Recipe
 
@@ -57,7 +57,7 @@ class RenderResult:
     """All renditions of an upload, and what was measured and found on the way. Only the renditions are stored.
 
     ``stages``: CPU milliseconds of each stage. ``header``: the upload's. ``frame``: the decoded picture (RGB).
-    ``square``: the box of the frame that was kept. ``faces``: the faces of the frame. ``face_share``: the share of the
+    ``square``: the box of the frame that was kept. ``search``: what was found in it. ``face_share``: the share of the
     square's side that the widest face is taken to have.
     """
 
@@ -66,5 +66,5 @@ class RenderResult:
     header: Header
     frame: Image.Image
     square: tuple[int, int, int, int]
-    faces: list[Face]
+    search: FaceSearch
     face_share: float
