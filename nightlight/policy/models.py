@@ -114,6 +114,7 @@ class Tier(Document):
     max_bytes: Annotated[Number, _within("max_bytes")] | None = None
     face_px: Annotated[Number, _within("face_px")] | None = None
     reidentification_at_most: Share | None = None
+    fitted_reidentification_at_most: Share | None = None
     visible_watermark: recipe.VisibleWatermarkStrength = "none"
     invisible_watermark: recipe.InvisibleWatermarkDemand = "none"
     psnr_at_least: Annotated[Number, _within("psnr_at_least")] = 40

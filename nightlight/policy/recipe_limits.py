@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.protection import FIELDS
-from nightlight_core.policy.tier import TierRecipe
+from nightlight_core.policy.tier import CLAIMS, TierRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LIMIT = re.compile(r"(at_most|at_least) +([a-z_]+|[0-9]{1,7}(?:\.[0-9]{1,4})?)")
-_NUMBERS = ("edge", "face_px", "quality", "max_bytes", "psnr_at_least", "variants", "reidentification_at_most")
+_NUMBERS = ("edge", "face_px", "quality", "max_bytes", "psnr_at_least", "variants", *CLAIMS)
 LIMITED = (*_NUMBERS, *(name for name, field in FIELDS.items() if field.words))
 
 
