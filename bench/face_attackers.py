@@ -25,10 +25,12 @@ from sklearn.neural_network import MLPRegressor
 SIDE = 20
 # Pixels of the face are taken at four times the size, with hair and jaw, and averaged.
 FINE, WIDEN = 4 * SIDE, 1.5
-# Directions of the pixels that are kept: the rest is the codec's noise.
-KEPT = 120
+# The share of the pixels' variance that is kept: the rest is the codec's noise.
+VARIANCE = 0.995
 # How far the spread within a person is drawn to its mean: with few pictures each it is not known better.
-SHRINKAGE = 0.2
+SHRINKAGE = 0.1
+# Directions of the discriminants that are kept, the best first.
+DIRECTIONS = 60
 RIDGE = 1.0
 HIDDEN = 128
 # Fewer people than this are no crowd to fit a model on.
@@ -57,30 +59,38 @@ class Fitted:
 
     def __init__(self, rows, people, clear, seed=1):
         rows = np.concatenate([rows, mirrored(rows)])
-        self.basis = PCA(min(KEPT, len(rows) - 1), whiten=True, random_state=seed, svd_solver="randomized").fit(rows)
+        self.basis = PCA(VARIANCE, whiten=True, svd_solver="covariance_eigh").fit(rows)
         inputs = self.basis.transform(rows)
         self.lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE).fit(inputs, np.tile(people, 2))
         if not clear:
             return
         targets = np.tile(joined(clear), (2, 1))
         self.mean = targets.mean(axis=0)
-        self.inputs = unit(inputs)
+        self.inputs = self._discriminants(inputs)
         kernel = self._kernel(self.inputs)
         kernel[np.diag_indices_from(kernel)] += RIDGE
         self.weights = np.linalg.solve(kernel, targets - self.mean)
         self.network = MLPRegressor(
-            HIDDEN, alpha=1.0, early_stopping=True, n_iter_no_change=4, max_iter=30, random_state=seed
-        ).fit(self.inputs * KEPT**0.5, targets - self.mean)
+            hidden_layer_sizes=(HIDDEN,),
+            alpha=1.0,
+            early_stopping=True,
+            n_iter_no_change=4,
+            max_iter=30,
+            random_state=seed,
+        ).fit(self.inputs * DIRECTIONS**0.5, targets - self.mean)
 
     def scores(self, probes, enrolled, clear):
         """Return the scores (probes, enrolled) of each model; ``clear`` are the vectors of the enrolled photographs."""
-        probes, enrolled = self.basis.transform(probes), self.basis.transform(enrolled)
-        scores = {"LDA": cosine(self.lda.transform(probes), self.lda.transform(enrolled))}
+        probes, enrolled = (self._discriminants(self.basis.transform(rows)) for rows in (probes, enrolled))
+        scores = {"LDA": cosine(probes, enrolled)}
         if clear:
-            inputs, clear = unit(probes), joined(clear) - self.mean
-            scores["kernel ridge"] = cosine(self._kernel(inputs) @ self.weights, clear)
-            scores["small network"] = cosine(self.network.predict(inputs * KEPT**0.5), clear)
+            clear = joined(clear) - self.mean
+            scores["kernel ridge"] = cosine(self._kernel(probes) @ self.weights, clear)
+            scores["small network"] = cosine(self.network.predict(probes * DIRECTIONS**0.5), clear)
         return scores
+
+    def _discriminants(self, inputs):
+        return unit(self.lda.transform(inputs)[:, :DIRECTIONS])
 
     def _kernel(self, inputs):
         """Return the Gaussian kernel of unit vectors, of the width at which two of the crowd are 0.37 alike."""
