@@ -163,7 +163,7 @@ def by_hash(measured, parts):
 
 def same_photograph(measured, parts, product, tier):
     """Look for copies of the probes' own photographs among the renditions of all, and among their BlurHashes."""
-    library = list({id(one): one for one in parts.all}.values())
+    library = parts.all
     pictures = np.stack([attackers.looked_for(one.renditions[tier][0]) for one in library])
     hashes = np.stack([face_hash.picture(one.blurhash) for one in library])
     for name, cropped in (("encoded again", False), ("cropped otherwise", True)):

@@ -77,7 +77,9 @@ class Parts:
 
     @property
     def all(self):
-        return [*self.probes, *self.enrolled, *self.fitting, *(more for each in self.several.values() for more in each)]
+        """Return every photograph once, the probes first."""
+        more = (one for each in self.several.values() for one in each)
+        return list({id(one): one for one in (*self.probes, *self.enrolled, *self.fitting, *more)}.values())
 
 
 class FaceFinder:

@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-# Waves a side: the constant and one more. By four, as other pages have them, models told people by another photograph of
-# them in 11 of 100 cases (at one false match in a hundred); by two in 5 (docs/faces.md, "The BlurHash").
+# Waves a side: the constant and one more. By four, as is usual, models told people by another photograph of them in 11
+# of 100 cases (at one false match in a hundred); by two in 5 (docs/faces.md, "The BlurHash").
 COMPONENTS = 2
 # Sixteen times as many pixels a side hold all that the waves can tell.
 _SIDE = 32
