@@ -115,6 +115,7 @@ class Tier(Document):
     face_px: Annotated[Number, _within("face_px")] | None = None
     no_face_px: Annotated[Number, _within("no_face_px")] | None = None
     reidentification_at_most: Share | None = None
+    fitted_reidentification_at_most: Share | None = None
     visible_watermark: recipe.VisibleWatermarkStrength = "none"
     visible_pattern: recipe.VisibleWatermarkPattern = "tiles"
     invisible_watermark: recipe.InvisibleWatermarkDemand = "none"
