@@ -51,6 +51,11 @@ def frame_bytes(header: Header, edge: int) -> int:
     return _FRAME_BYTES * min(edge, header.width, header.height) ** 2
 
 
+def whole_bytes(pixels: int) -> int:
+    """Return the bytes of a long picture's frame of ``pixels``, and of the resize that makes it, beyond a square's."""
+    return _FRAME_BYTES * pixels
+
+
 def reduced_bytes(header: Header, edge: int) -> int:
     """Return the bytes of the copy to which a very large picture is reduced first; 0 for a smaller picture."""
     factor = int(min(header.width, header.height) / edge / _REDUCED_GAP)

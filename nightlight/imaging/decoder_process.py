@@ -23,6 +23,11 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
+import cv2
 from PIL import Image, ImageCms
 
 from nightlight.imaging import seccomp
@@ -94,7 +99,8 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
     stages = StageTimes()
     notes: list[DecodeNote] = []
     try:
-        image = make_frame(upload, header, edge=request["edge"], region=region, stages=stages, notes=notes)
+        how = {"edge": request["edge"], "region": region, "whole": request["whole"]}
+        image = make_frame(upload, header, **how, stages=stages, notes=notes)
         with stages.stage("transfer"):
             _write_pixels(image, response)
     except ImageRefused as error:
@@ -133,6 +139,9 @@ def warm_up() -> None:
     buffer = BytesIO()
     small.save(buffer, "JPEG")
     _SMALL_JPEG = buffer.getvalue()
+    cv2.setNumThreads(1)
+    for edge in (14, 11):  # both of OpenCV's interpolations
+        make_frame(BytesIO(_SMALL_JPEG), Header(Format.JPEG, 16, 16), edge=edge)
     metadata: dict[str, Any] = {
         "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
         "exif": Image.Exif(),

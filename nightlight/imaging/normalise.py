@@ -71,7 +71,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, space: ColourSpace | 
     elif icc_profile:
         colour = _through_profile(plain, icc_profile)
     if colour is None:
-        colour = plain.convert("RGB")
+        colour = plain if plain.mode == "RGB" else plain.convert("RGB")  # it would copy
     if alpha is not None:
         colour.putalpha(alpha)
     return colour
@@ -89,7 +89,7 @@ def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image | No
 def flatten(image: Image.Image) -> Image.Image:
     """Return RGB: transparent pixels over BACKGROUND."""
     if image.mode != "RGBA":
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     below = Image.new("RGB", image.size, BACKGROUND)
     below.paste(image, mask=image.getchannel("A"))
     return below

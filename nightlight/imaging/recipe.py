@@ -17,9 +17,10 @@ PIPELINE_VERSION = 5
 class Recipe:
     """One tier's recipe; the fields are those of ``tiers.yaml``.
 
-    ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``psnr_at_least``, in dB,
-    is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they differ in that watermark
-    alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made from this tier.
+    ``edge``, ``face_px`` and ``no_face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target.
+    ``psnr_at_least``, in dB, is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they
+    differ in that watermark alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made
+    from this tier.
     """
 
     tier: str
@@ -30,7 +31,9 @@ class Recipe:
     effort: int = 2
     max_bytes: int | None = None
     face_px: int | None = None
+    no_face_px: int | None = None
     visible_watermark: str = "none"
+    visible_pattern: str = "tiles"
     invisible_watermark: str = "none"
     psnr_at_least: int = 40
     variants: int = 1

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image
 
 from nightlight.imaging.crop import MAX_ASPECT, most_pixels
+from nightlight.imaging.decode_memory import whole_bytes
 from nightlight.imaging.decoded_frame import StageTimes
 from nightlight.imaging.decoder_process import RESPONSE_HEAD_BYTES, receive_message, send_message
 from nightlight.imaging.formats import FORMATS
@@ -142,7 +143,14 @@ class Sandbox:
             )
 
     def frame(
-        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
+        self,
+        data: bytes,
+        header: Header,
+        *,
+        edge: int,
+        region: Region | None = None,
+        whole: bool = False,
+        stages: StageTimes | None = None,
     ) -> Image.Image:
         """Return the frame (see ``nightlight.imaging.decoded_frame.make_frame``), made inside the sandbox.
 
@@ -150,15 +158,19 @@ class Sandbox:
         """
         stages = stages or StageTimes()
         entry = FORMATS[header.format]
-        largest = edge * (edge * MAX_ASPECT + 1)
-        pixels = most_pixels((header.width, header.height), edge, region) if entry.exact_size else largest
+        size = (header.width, header.height)
+        pixels = most_pixels(size, edge, region) if entry.exact_size else edge * (edge * MAX_ASPECT + 1)
+        if whole:
+            pixels = edge * max(size)
         response_bytes = RESPONSE_HEAD_BYTES + pixels * 3
+        needed = decode_bytes(header, edge=edge) + _EXTRA_MEMORY_BYTES + (whole_bytes(pixels) if whole else 0)
         request = {
             "header": asdict(header),
             "edge": edge,
             "region": list(asdict(region).values()) if region else None,
+            "whole": whole,
             "threads": entry.threads,
-            "memory_bytes": min(self._limits.memory_bytes, decode_bytes(header, edge=edge) + _EXTRA_MEMORY_BYTES),
+            "memory_bytes": min(self._limits.memory_bytes, needed),
             "cpu_s": min(self._limits.cpu_s, math.ceil(_EXTRA_CPU_S + _SLOW_MACHINE_FACTOR * header.decode_s)),
             "slow": header.decode_s > self._limits.slow_s,
         }

@@ -7,8 +7,8 @@ import mmap
 import os
 import tempfile
 
-# Bytes that stay allocated between pictures: an ordinary upload, or the pixels of an ordinary frame.
-KEPT_BYTES = 4_000_000
+# Bytes that stay allocated between pictures: an ordinary upload, or the pixels of an ordinary frame: 1536 x 1024 x 3.
+KEPT_BYTES = 5_000_000
 
 
 class SharedMemory:
