@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decoders.opened import OpenedUpload
-from nightlight.imaging.decoders.shrink import fitted_rows, plain
+from nightlight.imaging.decoders.strips import StripResizer, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
     from nightlight.imaging.crop import Box
-    from nightlight.imaging.decoders.shrink import Rows
     from nightlight.imaging.header import Header
+
+    # The first row and the row behind the last, to those rows of the picture (RGBX).
+    Rows = Callable[[int, int], Image.Image]
 
 
 def coded_size(header: Header) -> tuple[int, int]:
@@ -44,5 +48,8 @@ class OpenedItem(OpenedUpload):
         """Return ``box`` as small as ``edge`` allows (RGB or RGBA), and the whole of it as the box."""
         left, top = self._corner
         within = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
-        fitted = plain(fitted_rows(rows, self._coded, within, edge), premultiplied=alpha)
+        resizer = StripResizer(self._coded, within, edge)
+        for begin, end in resizer.strips(self._coded[0]):
+            resizer.add(rows(begin, end))
+        fitted = plain(resizer.finish(), premultiplied=alpha)
         return fitted, (0, 0, *fitted.size)
