@@ -141,6 +141,9 @@ def warm_up() -> None:
     everything = UploadCaps(formats=frozenset(Format))
     for name in available_formats():
         for sample in FORMATS[name].warm_up:
+            if isinstance(sample, bytes):
+                make_frame(BytesIO(sample), probe(sample, everything, edge=8), edge=8)
+                continue
             image = Image.new("I;16", small.size) if sample.mode == "I;16" else small.convert(sample.mode)
             buffer = BytesIO()
             try:

@@ -133,4 +133,4 @@ def _with_time(header: Header, caps: UploadCaps, size: int) -> Header:
 def _size(header: Header) -> str:
     """Return what a refusal says of the picture: format, size, and its kind where that decides what it takes."""
     progressive = "progressive " if header.format == Format.JPEG and header.staged else ""
-    return f"a {progressive}{header.format.upper()} of {header.width} x {header.height} pixels"
+    return f"a {progressive}{header.format.written} of {header.width} x {header.height} pixels"

@@ -30,6 +30,9 @@ KINDS: tuple[tuple[str, Header, float], ...] = (
     ("HEIC in tiles", Header(Format.HEIC, 1, 1, samples=1.5, tile=(512, 512)), 0.15),
     ("HEIC", Header(Format.HEIC, 1, 1, samples=1.5), 0.15),
     ("HEIC, 10 bits", Header(Format.HEIC, 1, 1, samples=1.5, bits=10), 0.15),
+    ("JPEG XL", Header(Format.JXL, 1, 1), 0.2),
+    ("JPEG XL with transparency", Header(Format.JXL, 1, 1, alpha=True, samples=4.0), 0.2),
+    ("JPEG XL, lossless", Header(Format.JXL, 1, 1, lossless=True), 1.0),
 )
 
 
@@ -68,5 +71,4 @@ def in_words(caps: UploadCaps) -> str:
         if sample.format in caps.formats:
             largest.setdefault(sample.format, pixels)
     ordered = sorted(largest, key=lambda name: -largest[name])
-    names = {Format.WEBP: "WebP"}
-    return ", ".join(f"{names.get(name, name.upper())} {math.floor(largest[name])}" for name in ordered)
+    return ", ".join(f"{name.written} {math.floor(largest[name])}" for name in ordered)

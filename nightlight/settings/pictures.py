@@ -45,6 +45,8 @@ class UploadSettings(BaseSettings):
     """Most scans of a JPEG; encoders write 3 to 12."""
     heic: bool = True
     """Accept HEIC, as phones write it."""
+    jxl: bool = False
+    """Accept JPEG XL. The workers need the extra `jxl`."""
     assertion_days: int = Field(default=30, ge=1, le=365)
     """Days after which an asserted age band lapses to `unknown`."""
     idempotency_hours: int = Field(default=24, ge=1, le=168)

@@ -13,6 +13,7 @@ from nightlight.imaging.decoders.avif import OpenedAvif
 from nightlight.imaging.decoders.gif import OpenedGif
 from nightlight.imaging.decoders.heic import OpenedHeic, libheif
 from nightlight.imaging.decoders.jpeg import OpenedJpeg
+from nightlight.imaging.decoders.jxl import OpenedJxl
 from nightlight.imaging.decoders.opened import OpenedUpload
 from nightlight.imaging.decoders.plane_rows import libavif
 from nightlight.imaging.decoders.png import OpenedPng
@@ -31,6 +32,7 @@ _CLASSES: dict[Format, Callable[[], type[OpenedUpload]]] = {
     Format.WEBP: lambda: OpenedWebp if libwebp() else OpenedUpload,
     Format.AVIF: lambda: OpenedAvif if libavif() else OpenedUpload,
     Format.HEIC: lambda: OpenedHeic if libheif() else OpenedUpload,
+    Format.JXL: lambda: OpenedJxl,
 }
 
 

@@ -31,6 +31,8 @@ def test_every_format_has_an_entry_and_a_sample():
 def test_an_entry_leaves_nothing_out(name):
     entry = FORMATS[name]
     for field in dataclasses.fields(entry):
+        if field.name == "pillow" and all(isinstance(sample, bytes) for sample in entry.warm_up):
+            continue  # no decoder of Pillow's, but one of ours
         assert field.name in OPTIONAL or getattr(entry, field.name), f"{name}: {field.name} is empty"
     assert bool(entry.extra) == (entry.register is not None), f"{name}: an extra has a decoder to register"
 
