@@ -207,7 +207,7 @@ def _channel(bits: _Bits) -> int:
     elif kind == _CFA:
         bits.u32((0, 1), (2, 0), (4, 3), (8, 19))
     elif kind == _BLACK:
-        raise UnsupportedFormat("jxl: a picture in CMYK")
+        raise UnsupportedFormat("This JPEG XL is in CMYK, for printing; save it in RGB.")
     return kind
 
 

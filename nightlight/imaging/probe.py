@@ -59,23 +59,24 @@ def probe(data: bytes | memoryview, caps: UploadCaps, *, edge: int = 2048) -> He
     UnsupportedFormat, CorruptImage (the header cannot be read), ImageTooLarge or ImageTooComplex.
     """
     view = memoryview(data)
-    name = sniff(view)
-    if name not in caps.formats:
-        raise UnsupportedFormat(f"{name} is not accepted here")
+    name = sniff(view, caps.formats)
     header = _read_header(view, name, caps)
     _check_size(header, caps)
     _check_memory(header, caps, edge)
     return _with_time(header, caps, len(view))
 
 
-def sniff(data: bytes | memoryview) -> Format:
-    """Return the format that the magic bytes name; raise UnsupportedFormat if there is none."""
+def sniff(data: bytes | memoryview, accepted: frozenset[Format] = frozenset(FORMATS)) -> Format:
+    """Return the format that the magic bytes name; raise UnsupportedFormat, in words for a user, if it is another."""
     head = bytes(data[:MAGIC_BYTES])
-    for name, entry in FORMATS.items():
-        if entry.is_magic(head):
-            return name
-    accepted = "JPEG, PNG, WebP, AVIF, HEIC or GIF"
-    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}: {accepted}")
+    name = next((name for name, entry in FORMATS.items() if entry.is_magic(head)), None)
+    if name in accepted:
+        return name
+    kind = f"a picture of the kind {name.written}, which" if name else "not a picture of a kind that"
+    *kinds, last = (name.written for name in FORMATS if name in accepted)
+    raise UnsupportedFormat(
+        f"This file is {kind} cannot be used here. Choose a picture in {', '.join(kinds)} or {last}."
+    )
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:

@@ -38,7 +38,7 @@ _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 # libjxl's numbers of white point and primaries, to those of ITU-T H.273. Transfers have the same numbers in both.
 _PRIMARIES = {(1, 1): 1, (1, 9): 9, (1, 11): 12, (11, 11): 11}
-_TRANSFERS = frozenset({8, 13, 16, 17, 18})
+_TRANSFERS = frozenset({1, 8, 13, 16, 17, 18})
 _GREY, _SRGB_PRIMARIES = 1, 1
 
 
