@@ -82,8 +82,7 @@ class UploadFormat:
     and ``time``: what decoding takes. ``warm_up``: pictures that load everything the decoder loads lazily, or whole
     files where Pillow cannot write the format.
 
-    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format. ``held_whole``: the decoder
-    may have to hold the whole picture, so the larger of the two limits of memory holds.
+    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format.
 
     ``sample_bits``: the only bits a sample that the decoder takes; None for whatever the header states. ``scales``: the
     decoder can make the picture smaller while it decodes, so its pixels are read late. ``exact_size``: the header
@@ -101,7 +100,6 @@ class UploadFormat:
     warm_up: tuple[WarmUp | bytes, ...]
     max_pixels: int = 65_000_000
     max_side: int = 16_384
-    held_whole: bool = False
     sample_bits: int | None = None
     scales: bool = False
     exact_size: bool = True
@@ -219,7 +217,6 @@ FORMATS: dict[Format, UploadFormat] = {
         memory=planes_bytes(2.1, 18_000_000),
         time=coded_s(45e-9, 100e-9),
         warm_up=(WarmUp("RGB"), WarmUp("RGBA"), WarmUp("L")),
-        held_whole=True,
         scales=True,
         threads=True,
         extra="heic",

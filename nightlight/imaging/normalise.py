@@ -95,8 +95,8 @@ def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image | No
     try:
         transform = _transform(icc_profile, image.mode)
         if image.mode == "RGB":
-            changed = ImageChops.difference(transform.apply(_SAMPLE), _SAMPLE).getextrema()
-            if max(high for _, high in changed) <= _UNSEEN:  # type: ignore[misc] - a pair for each band
+            changed = ImageChops.difference(transform.apply(_SAMPLE), _SAMPLE).tobytes()
+            if max(changed) <= _UNSEEN:
                 return image
         return transform.apply(image)
     except (ImageCms.PyCMSError, *DECODER_ERRORS):

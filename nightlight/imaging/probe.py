@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 class UploadCaps:
     """What an upload may be: formats, pixels in all, pixels a side, bytes of memory and CPU seconds to decode it.
 
-    A format may have lower bounds on pixels of its own. ``max_whole_decode_bytes`` is for a format whose decoder may
-    have to hold the whole picture. ``bounds`` are on what a file holds besides its pixels.
+    A format may have lower bounds on pixels of its own. ``bounds`` are on what a file holds besides its pixels.
     """
 
     max_pixels: int = 202_000_000
     max_side: int = 65_500
     max_decode_bytes: int = 125_000_000
-    max_whole_decode_bytes: int = 200_000_000
     formats: frozenset[Format] = USUAL
     max_decode_s: float = 5.0
     bounds: HeaderBounds = field(default_factory=HeaderBounds)
@@ -45,7 +43,6 @@ def upload_caps(limits: UploadSettings) -> UploadCaps:
         max_pixels=limits.max_pixels,
         max_side=limits.max_side,
         max_decode_bytes=limits.max_decode_bytes,
-        max_whole_decode_bytes=limits.max_whole_decode_bytes,
         formats=USUAL | optional,
         max_decode_s=limits.max_decode_cpu_s,
         bounds=bounds,
@@ -115,8 +112,6 @@ def _check_size(header: Header, caps: UploadCaps) -> None:
 def _check_memory(header: Header, caps: UploadCaps, edge: int) -> None:
     needed = decode_bytes(header, edge=edge)
     limit = caps.max_decode_bytes
-    if FORMATS[header.format].held_whole:
-        limit = max(limit, caps.max_whole_decode_bytes)
     if needed > limit:
         taken = f"would take {needed / 1e6:.0f} MB of memory to decode; at most {limit / 1e6:.0f} MB"
         raise ImageTooLarge(f"{_size(header)} {taken}")

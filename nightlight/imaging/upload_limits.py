@@ -40,7 +40,6 @@ def most_pixels(sample: Header, bytes_a_pixel: float, caps: UploadCaps, *, edge:
     """Return the pixels of the largest picture with sides of 4 and 3 that is like ``sample`` and within the caps."""
     entry = FORMATS[sample.format]
     most = min(caps.max_pixels, entry.max_pixels)
-    memory = max(caps.max_decode_bytes, caps.max_whole_decode_bytes) if entry.held_whole else caps.max_decode_bytes
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -48,7 +47,7 @@ def most_pixels(sample: Header, bytes_a_pixel: float, caps: UploadCaps, *, edge:
         header = replace(sample, width=width, height=height, coded=width * height * (1 + sample.alpha))
         size = int(width * height * bytes_a_pixel)
         coded = replace(header, coded_bytes=size) if sample.format is Format.JPEG else header
-        within = decode_bytes(header, edge=edge) <= memory and decode_s(coded, size) <= caps.max_decode_s
+        within = decode_bytes(header, edge=edge) <= caps.max_decode_bytes and decode_s(coded, size) <= caps.max_decode_s
         low, high = (middle, high) if within else (low, middle - 1)
     return low
 

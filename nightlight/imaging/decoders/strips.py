@@ -49,7 +49,7 @@ class StripResizer:
         # In rows that are reduced as far as they will be: where the box begins, and how many make one of the result.
         self._begin, self._scale = (box[1] - self.top) / self._down, down / self._down
         self._waiting: Image.Image | None = None  # rows that have come, from ``_first`` on
-        self._first = self._made = 0
+        self._first = self._rows_done = 0
         self._picture: Image.Image | None = None
 
     def strips(self, row_bytes: int) -> Iterator[tuple[int, int]]:
@@ -71,7 +71,7 @@ class StripResizer:
         self._waiting = strip if self._waiting is None else _joined(self._waiting, strip)
         came = self._first + self._waiting.height
         ready = min(self._target[1], math.floor((came - self._begin - self._support - 0.5) / self._scale + 0.5))
-        if ready >= self._made + _LEAST_ROWS:
+        if ready >= self._rows_done + _LEAST_ROWS:
             self._make(ready)
 
     @property
@@ -89,18 +89,18 @@ class StripResizer:
         if self._reduces:
             left, right = ((self._box[side] - self._left) / self._factor[0] for side in (0, 2))
         begin = self._begin - self._first
-        box = (left, begin + self._made * self._scale, right, begin + ready * self._scale)
+        box = (left, begin + self._rows_done * self._scale, right, begin + ready * self._scale)
         bottom = min(box[3], float(self._waiting.height))
-        piece = self._waiting.resize((self._target[0], ready - self._made), FILTER, (*box[:3], bottom))
-        self._picture.paste(piece, (0, self._made))
-        self._made = ready
+        piece = self._waiting.resize((self._target[0], ready - self._rows_done), FILTER, (*box[:3], bottom))
+        self._picture.paste(piece, (0, self._rows_done))
+        self._rows_done = ready
         kept = max(0, math.floor(begin + (ready + 0.5) * self._scale - self._support - 0.5))
         self._waiting = self._waiting.crop((0, min(kept, self._waiting.height), *self._waiting.size))
         self._first += kept
 
     def finish(self) -> Image.Image:
         """Return the part that is kept, at the frame's size."""
-        if self._made < self._target[1] or self._picture is None:
+        if self._rows_done < self._target[1] or self._picture is None:
             self._make(self._target[1])
         picture, self._picture, self._waiting = self._picture, None, None
         if picture is None:  # _make has raised already

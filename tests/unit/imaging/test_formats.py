@@ -37,7 +37,7 @@ def test_an_entry_leaves_nothing_out(name):
     assert bool(entry.extra) == (entry.register is not None), f"{name}: an extra has a decoder to register"
 
 
-OPTIONAL = {"held_whole", "sample_bits", "scales", "exact_size", "threads", "extra", "register"}
+OPTIONAL = {"sample_bits", "scales", "exact_size", "threads", "extra", "register"}
 
 
 def test_no_two_formats_share_an_estimate_or_a_decoder():
