@@ -21,8 +21,6 @@ _SRGB = ImageCms.createProfile("sRGB")
 _KNOWN = [(level,) * 3 for level in range(256)] + list(product(range(0, 256, 42), repeat=3))
 _SAMPLE = Image.frombytes("RGB", (len(_KNOWN), 1), bytes(value for colour in _KNOWN for value in colour))
 _UNSEEN = 1
-# What a profile calls the colours of a mode. lcms takes three channels for three, whatever they are.
-_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Spaces that phones name by numbers, as (primaries, transfer): Display P3, and what HDR is written in.
 _USUAL = ((12, SRGB), (9, PQ), (9, HLG))
 _TO_UPRIGHT = {
@@ -105,10 +103,8 @@ def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image | No
 
 @lru_cache(maxsize=4)
 def _transform(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
-    """Return the transform to sRGB; raise PyCMSError, OSError, or ValueError for a profile of other channels."""
+    """Return the transform to sRGB; raise PyCMSError for a profile of other channels, or OSError."""
     source = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
-    if source.profile.xcolor_space.strip() != _SPACES.get(mode):
-        raise ValueError(mode)
     return ImageCms.buildTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
 
 
