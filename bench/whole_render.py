@@ -51,6 +51,7 @@ def _row(rendition, marks):
         height=0,
         sha256="",
         face_px=recipe.face_px,
+        no_face_px=recipe.no_face_px,
         watermark=mark,
         variant=rendition.variant,
     )

@@ -109,7 +109,9 @@ def _report(picture: Path, rendered: RenderResult, table: PolicyTable, *, seccom
                 "bytes": len(rendition.data),
                 "max_bytes": rendition.recipe.max_bytes,
                 "face_px": rendition.recipe.face_px,
+                "no_face_px": rendition.recipe.no_face_px,
                 "face_px_made": round(rendition.face_px, 2) if rendition.face_px is not None else None,
+                "no_face": rendition.no_face,
                 "detail_px": rendition.grid,
                 "blurhash": rendition.blurhash,
                 "invisible_watermark": rendition.recipe.invisible_watermark,
@@ -129,9 +131,10 @@ def _read_back(tier: dict[str, Any]) -> str:
 
 def _show(report: dict[str, Any], out: Path) -> None:
     sure = [face for face in report["faces"] if face["confidence"] >= _sure()]
-    faces = (
-        f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else "no sure face: the whole picture counts as one"
-    )
+    none = "no sure face: the whole picture counts as one"
+    if any(tier["no_face"] for tier in report["tiers"]):
+        none = "no face"
+    faces = f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else none
     say(
         f"{report['picture']}: {report['format']}, {report['width']} x {report['height']}; {faces}; the widest takes "
         f"{100 * report['face_share']:.0f} % of the square"
@@ -140,7 +143,8 @@ def _show(report: dict[str, Any], out: Path) -> None:
     rows = []
     for tier in report["tiers"]:
         budget, actual = tier["face_px"], tier["face_px_made"]
-        face = "none" if budget is None else f"{budget} px", "" if actual is None else f"{actual:.1f} px"
+        across = "no face" if tier["no_face"] else "" if actual is None else f"{actual:.1f} px"
+        face = "none" if budget is None else f"{budget} px", across
         sizes = f"{tier['edge']} px", tier["bytes"], *face, f"{tier['detail_px']} px"
         rows.append((tier["tier"], *sizes, _read_back(tier), tier["file"]))
     print_table(titles, rows, right=titles[1:-1])

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from nightlight.imaging.face import SURE_CONFIDENCE
 
 if TYPE_CHECKING:
-    from nightlight.imaging.rendition import RenderResult
+    from nightlight.imaging.rendition import RenderResult, Rendition
 
 CELL = 220
 _WIDE = 320
@@ -71,12 +71,18 @@ def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
         left = _GAP + number * (_WIDE + _GAP)
         picture = _opened(rendition.data)
         sheet.paste(picture.resize((_WIDE, _WIDE), Image.Resampling.BICUBIC), (left, _TOP))
-        across = "no budget" if rendition.face_px is None else f"{rendition.face_px:.1f} px across the face"
-        pen.text((left, _TOP + _WIDE + 8), f"{rendition.recipe.tier}, {rendition.width} px, {across}", _INK, font=text)
+        pen.text((left, _TOP + _WIDE + 8), _tier_line(rendition), _INK, font=text)
         pen.text((left, _TOP + _WIDE + 30), f"{len(rendition.data)} bytes", _PALE, font=small)
         picture.thumbnail((_WIDE, _WIDE))
         sheet.paste(picture, (left, _TOP + _WIDE + 60))
     return _png(sheet)
+
+
+def _tier_line(rendition: Rendition) -> str:
+    detail = "no budget" if rendition.face_px is None else f"{rendition.face_px:.1f} px across the face"
+    if rendition.no_face:
+        detail = f"no face: {rendition.grid} px of detail"
+    return f"{rendition.recipe.tier}, {rendition.width} px, {detail}"
 
 
 def picture_size(data: bytes) -> tuple[int, int]:

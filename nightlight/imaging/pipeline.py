@@ -139,6 +139,7 @@ class Pipeline:
                     decoded=encoded.decoded,
                     edits=edits,
                     face_px=detail * widest_face / side if recipe.face_px is not None else None,
+                    no_face=resized.no_face,
                     blurhash=preview,
                     variant=variant,
                     agreement=encoded.agreement,

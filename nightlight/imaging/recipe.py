@@ -20,9 +20,10 @@ _CLAIMS = ("reidentification_at_most",)
 class Recipe:
     """One tier's recipe; the fields are those of ``tiers.yaml``.
 
-    ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``psnr_at_least``, in dB,
-    is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they differ in that watermark
-    alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made from this tier.
+    ``edge``, ``face_px`` and ``no_face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target.
+    ``psnr_at_least``, in dB, is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they
+    differ in that watermark alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made
+    from this tier.
     """
 
     tier: str
@@ -33,6 +34,7 @@ class Recipe:
     effort: int = 2
     max_bytes: int | None = None
     face_px: int | None = None
+    no_face_px: int | None = None
     visible_watermark: str = "none"
     invisible_watermark: str = "none"
     psnr_at_least: int = 40

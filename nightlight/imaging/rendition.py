@@ -26,6 +26,7 @@ class Rendition:
     that were encoded. ``decoded``: the pixels that the bytes decode to. ``edits``: what was done to the upload for it.
 
     ``face_px``: how much of the detail lies across the widest face there may be; None where the tier has no budget.
+    ``no_face``: it has the detail that its tier allows a picture without a face, whatever ``face_px`` allows.
     ``blurhash``: where the tier is the preview's. ``variant``: counts from 0 where the tier has several.
     ``agreement``: how well the invisible watermark reads back, 0 to 1; None where there is none to read.
     """
@@ -40,6 +41,7 @@ class Rendition:
     decoded: Image.Image
     edits: Edits
     face_px: float | None = None
+    no_face: bool = False
     blurhash: str | None = None
     variant: int = 0
     agreement: float | None = None

@@ -21,7 +21,7 @@ from nightlight_core.files import read_bytes
 # Tiles across the picture: any third of it holds a whole one, and so does the face of a portrait.
 PER_ROW = 6
 # The share of the picture that the white (and, displaced, the black) covers on an even ground, by a tier's word.
-STRENGTHS = {"faint": 0.14, "clear": 0.26, "strong": 0.45}
+STRENGTHS = {"soft": 0.07, "faint": 0.14, "clear": 0.26, "strong": 0.45}
 # Local contrast is how far the picture, at _FINE pixels a side, lies off its mean over 1/_BLOCKS of a side, in
 # grey levels; each of them adds _GAIN to the strength, up to _MOST times it.
 _FINE = 160

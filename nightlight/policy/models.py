@@ -113,6 +113,7 @@ class Tier(Document):
     effort: Annotated[Number, _within("effort")] = 2
     max_bytes: Annotated[Number, _within("max_bytes")] | None = None
     face_px: Annotated[Number, _within("face_px")] | None = None
+    no_face_px: Annotated[Number, _within("no_face_px")] | None = None
     reidentification_at_most: Share | None = None
     visible_watermark: recipe.VisibleWatermarkStrength = "none"
     invisible_watermark: recipe.InvisibleWatermarkDemand = "none"

@@ -37,9 +37,9 @@ def build_table(
     packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | columns[3] << 19 | who).ravel()
     kinds, cells = np.unique(packed, return_inverse=True)
     outcomes = tuple(_outcome(pack, int(kind)) for kind in kinds)
-    vocabulary = pack.vocabulary
+    vocabulary, recipes = pack.vocabulary, pack.tiers.recipes()
     meaning = {
-        "tiers": pack.tiers.model_dump(mode="json")["tiers"],
+        "tiers": {name: recipe.written for name, recipe in recipes.items()},
         "retention": retention.meaning(),
         "outcomes": vocabulary.outcomes.model_dump(mode="json"),
         **({"assurance": list(vocabulary.assurance)} if vocabulary.assurance else {}),
@@ -49,7 +49,7 @@ def build_table(
         space.attributes,
         array("H", cells.astype(np.uint16).tobytes()),
         outcomes,
-        pack.tiers.recipes(),
+        recipes,
         besides=hashlib.sha256(text.encode()).hexdigest(),
         replaced=vocabulary.replaced,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -190,6 +189,4 @@ def _view(view: ProfileView) -> dict[str, object]:
 @lru_cache(maxsize=256)
 def _recipe(recipe: TierRecipe) -> dict[str, str | int | None]:
     """Return the fields of a recipe without claims."""
-    fields = asdict(recipe)
-    del fields["reidentification_at_most"]
-    return fields
+    return {name: value for name, value in recipe.written.items() if name != "reidentification_at_most"}

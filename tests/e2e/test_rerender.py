@@ -70,9 +70,9 @@ def decide_all(client, profiles):
 
 
 def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_shown_more_meanwhile(own, tmp_path):
-    """From ``faint`` to ``strong`` in the tier of strangers: whatever they get from then on is strong, or nothing."""
+    """From ``soft`` to ``strong`` in the tier of strangers: whatever they get from then on is strong, or nothing."""
     publisher = SigningKey.read(own.folder / "keys/publisher.private.jwk.json")
-    stronger = pack(tmp_path / "stronger", "visible_watermark: faint", "visible_watermark: strong")
+    stronger = pack(tmp_path / "stronger", "visible_watermark: soft", "visible_watermark: strong")
     with own.client() as client:
         profiles = [f"p-{number}" for number in range(PICTURES)]
         images = []
@@ -141,7 +141,7 @@ def client_token(stack):
 
 def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
     publisher = SigningKey.read(own.folder / "keys/publisher.private.jwk.json")
-    stronger = pack(tmp_path / "stronger", "visible_watermark: faint", "visible_watermark: strong")
+    stronger = pack(tmp_path / "stronger", "visible_watermark: soft", "visible_watermark: strong")
     with own.client() as client:
         client.declare("p", band="age_13_15", assurance="verified", region="eu", choice="connections")
         assert client.wait(client.upload("p", pictures.jpeg(400, 300)).image_id).state == "ready"
@@ -153,12 +153,12 @@ def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
             name = decision.url.split("?")[0].rsplit("/", 1)[-1].split(".")[0]
             return rows(own).get(name, ("placeholder",))[-1]
 
-        assert shown() == "faint"
+        assert shown() == "soft"
         client.candidate(data, render=True)
         assert client.policy_status()["candidate"]["rendered"]
         eventually(lambda: ("tiny", "strong") in rows(own).values())
-        assert shown() == "faint"
+        assert shown() == "soft"
         client.activate(data)
         assert shown() == "strong"
-        eventually(lambda: ("tiny", "faint") not in rows(own).values())
+        eventually(lambda: ("tiny", "soft") not in rows(own).values())
         assert shown() == "strong"

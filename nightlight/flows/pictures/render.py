@@ -165,6 +165,7 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
+            no_face_px=recipe.no_face_px,
             watermark=numbers.setdefault(recipe.tier, self.names.watermark_id(*named)) if marked else None,
             variant=variant,
             watermark_key=self.watermark_key if marked else None,

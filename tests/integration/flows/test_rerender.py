@@ -99,13 +99,13 @@ def world(services, tmp_path):
     return World(services, tmp_path)
 
 
-CLEARER = ("tiers.yaml", "visible_watermark: faint", "visible_watermark: clear")
+CLEARER = ("tiers.yaml", "visible_watermark: soft", "visible_watermark: clear")
 
 
 def test_a_stronger_watermark_takes_effect_at_once_and_pictures_follow(world, profile_id):
     image_id = world.upload(profile_id)
     assert world.follow() == []  # as it should be
-    assert world.shown(profile_id, "stranger").visible_watermark == "faint"
+    assert world.shown(profile_id, "stranger").visible_watermark == "soft"
     old = world.rows(image_id)
     world.edit(CLEARER)
     assert world.shown(profile_id, "stranger") is None  # nothing protects more than the lowest tier
@@ -170,7 +170,7 @@ def test_a_candidate_that_is_rendered_first_leaves_no_gap(world, profile_id):
     world.before = world.now = before
     world.services.recipes = (*recipes, *(recipe for recipe in fresh if recipe not in recipes))
     world.follow()
-    assert world.shown(profile_id, "stranger").visible_watermark == "faint"
+    assert world.shown(profile_id, "stranger").visible_watermark == "soft"
     assert len([row for row in world.rows(image_id) if row.tier == "tiny"]) == 2
     world.before, world.now = before, after  # activated
     assert world.shown(profile_id, "stranger").visible_watermark == "clear"
@@ -324,7 +324,7 @@ def test_uploads_keep_their_place(world, profile_id):
 def test_back_and_forth_gives_names_that_were_never_given_out(world, profile_id):
     image_id = world.upload(profile_id)
     names = {row.name for row in world.rows(image_id)}
-    default = ("tiers.yaml", "visible_watermark: faint", "visible_watermark: faint")
+    default = ("tiers.yaml", "visible_watermark: soft", "visible_watermark: soft")
     for change in (CLEARER, default, CLEARER, default):
         world.edit(change)
         world.services.clock.forward(minutes=11)

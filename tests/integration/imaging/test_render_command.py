@@ -37,7 +37,7 @@ def test_it_writes_each_tier_a_sheet_and_a_report(portrait, tmp_path):
         assert len(data) == tier["bytes"]
         assert pictures.opened(data).size == (tier["edge"], tier["edge"])
     tiny = report["tiers"][-1]
-    assert tiny["face_px"] == 5
+    assert (tiny["face_px"], tiny["no_face_px"], tiny["no_face"]) == (5, 16, False)
     assert 4 < tiny["face_px_made"] <= 5
     assert tiny["blurhash"]
     (face,) = [found_face for found_face in report["faces"] if found_face["confidence"] > 0.5]

@@ -1,9 +1,13 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from nightlight.imaging.visible_watermark import STRENGTHS, VisibleWatermark
 from nightlight_core.errors import SettingsRefused
+from nightlight_core.policy.protection import FIELDS
+from nightlight_core.policy.tier import VisibleWatermarkStrength
 from tests.support import pictures
 
 DESIGN = VisibleWatermark()
@@ -43,7 +47,22 @@ def test_it_leaves_the_picture_readable(name):
 def test_each_strength_is_more_than_the_one_before(name):
     distances = [pictures.psnr(PHOTOGRAPH, DESIGNS[name].draw(PHOTOGRAPH, strength)) for strength in STRENGTHS]
     assert distances == sorted(distances, reverse=True)
-    assert len(set(distances)) == 3
+    assert len(set(distances)) == len(STRENGTHS)
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_soft_has_half_the_contrast_of_faint_and_is_seen(name, shade):
+    plain = Image.new("RGB", (96, 96), (shade,) * 3)
+    soft, faint = (moved(plain, name, strength).astype(float) for strength in ("soft", "faint"))
+    assert soft.max() == pytest.approx(faint.max() / 2, abs=1)
+    assert soft.sum() == pytest.approx(faint.sum() / 2, rel=0.1)
+    assert (soft >= 3).mean() > 0.01
+
+
+def test_the_words_of_policies_are_those_of_the_drawing_in_one_order():
+    assert ("none", *STRENGTHS) == get_args(VisibleWatermarkStrength) == FIELDS["visible_watermark"].words[::-1]
+    assert list(STRENGTHS.values()) == sorted(STRENGTHS.values())
 
 
 @pytest.mark.parametrize("name", DESIGNS)

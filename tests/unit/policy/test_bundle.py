@@ -236,6 +236,7 @@ def test_other_recipes_are_refused_by_every_reader(keys, bundle):
         *(("quality", value) for value in (None, 0, 101)),
         *(("max_bytes", value) for value in (499, 4_000_001, 1e6, False)),
         *(("face_px", value) for value in (1, 2049, "12")),
+        *(("no_face_px", value) for value in (11, 25, 16.0, "16", True)),
         *(("reidentification_at_most", value) for value in (0.0, 1.5, "0.05", True, float("nan"))),
         *(("variants", value) for value in (0, 3)),
         *(("crop", value) for value in (None, "Face", 1, ["face"])),

@@ -10,7 +10,7 @@ import math
 import sys
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -147,7 +147,7 @@ class Table:
         return self._hashed(rows, self._head(_DIGEST))
 
     def _head(self, name: str) -> list[Any]:
-        recipes = {name: asdict(tier) for name, tier in self.tiers.items()}
+        recipes = {name: tier.written for name, tier in self.tiers.items()}
         head = [name, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
         if self.replaced:
             head.insert(-1, json.dumps(self.replaced, sort_keys=True))
