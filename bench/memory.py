@@ -120,7 +120,7 @@ def dearest(console):
     table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
     for title in ("kind", "pixels", "helper and decoder, MB", "CPU, s", "estimated, s"):
         table.add_column(title, justify="left" if title == "kind" else "right")
-    with Sandbox() as sandbox:
+    with Sandbox(SandboxLimits(wall_s=300.0)) as sandbox:
         for name in [name for name, *_ in kinds(picture(64, 64))]:
             side = largest(name, caps)
             data = encoded(name, side)

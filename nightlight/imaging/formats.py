@@ -141,9 +141,11 @@ def _register_heif() -> bool:
 
 
 def _register_jxl() -> bool:
-    from nightlight.imaging.decoders.jxl import libjxl
-
-    return libjxl() is not None
+    try:
+        import imagecodecs._jpegxl  # noqa: F401 - loaded here, and called in decoders.jxl
+    except ImportError:
+        return False
+    return True
 
 
 # Two pictures of 8 x 8 pixels, of one colour: lossy, and lossless with alpha.
