@@ -3,7 +3,7 @@
 The header is a row of bits, the lowest of each byte first. It says how large the picture is, how it is turned, and
 which channels it has. The first frame's header says whether pixels are transformed (VarDCT) or coded as they are
 (modular), on which memory and time depend. It cannot be found behind a compressed ICC profile: such a picture counts as
-modular.
+transformed if it is in XYB, which lossy encoders write, and else as modular.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class _Image:
     named: bool = True
     alpha: bool = False
     extra: int = 0
+    xyb: bool = True
     preview: bool = False
     animated: bool = False
 
@@ -98,7 +99,7 @@ def read_jxl_header(view: memoryview, tally: HeaderTally, format_: Format) -> He
     image = _Image(*_size(bits))
     if not bits.take(1):
         _read_metadata(bits, image)
-    transformed = image.named and not image.preview and _is_transformed(bits)
+    transformed = not image.preview and (_is_transformed(bits) if image.named else image.xyb)
     return Header(
         format_,
         image.width,
@@ -163,13 +164,13 @@ def _read_metadata(bits: _Bits, image: _Image) -> None:
         raise ImageTooComplex(f"more than {_MOST_EXTRA_CHANNELS} channels besides colour")
     for _ in range(image.extra):
         image.alpha |= _channel(bits) == _ALPHA
-    xyb = bits.take(1)
+    image.xyb = bool(bits.take(1))
     _read_colours(bits, image)
     if more and not bits.take(1):
         bits.take(16 + 16 + 1 + 16)  # tone mapping
     _skip_extensions(bits)
     if not bits.take(1):
-        if xyb and not bits.take(1):
+        if image.xyb and not bits.take(1):
             bits.take(16 * 16)
         weights = bits.take(3)
         bits.take(sum(16 * count for index, count in enumerate((15, 55, 210)) if weights >> index & 1))

@@ -35,10 +35,11 @@ class Bits:
         return self.value.to_bytes(-(-self.count // 8), "little")
 
 
-def header(size, *, orientation=1, depth=8, extra=(), xyb=False, colours=None, grey=False, animated=False):
+def header(size, *, orientation=1, depth=8, extra=(), xyb=False, colours=None, grey=False, animated=False, icc=False):
     """The header of a codestream.
 
     ``extra``: kinds of channels besides colour. ``colours``: white point, primaries and transfer by libjxl's numbers.
+    ``icc``: a profile follows.
     """
     bits = Bits().put(0x0AFF, 16)
     _put_size(bits, size)
@@ -57,7 +58,9 @@ def header(size, *, orientation=1, depth=8, extra=(), xyb=False, colours=None, g
         else:
             bits.put(0).u32(kind, _ENUM).put(0).put(0, 2).put(0, 2).put(0, 2)
     bits.put(xyb)
-    if colours is None and not grey:
+    if icc:
+        bits.put(0).put(1).u32(0, _ENUM)
+    elif colours is None and not grey:
         bits.put(1)
     else:
         white, primaries, transfer = colours or (1, 1, 13)

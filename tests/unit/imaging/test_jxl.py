@@ -148,3 +148,8 @@ def test_what_holds_more_is_reckoned_dearer():
     lossless = replace(plain, lossless=True)
     composed = replace(plain, samples=4.0, alpha=True)
     assert jxl_bytes(plain, 1024) < jxl_bytes(lossless, 1024) < jxl_bytes(composed, 1024)
+
+
+@pytest.mark.parametrize("xyb", [False, True])
+def test_behind_a_profile_a_lossy_space_decides_what_is_reckoned(xyb):
+    assert read(jxl_files.header((4_000, 3_000), icc=True, xyb=xyb) + bytes(9)).lossless is not xyb
