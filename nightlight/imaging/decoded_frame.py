@@ -28,7 +28,8 @@ from nightlight.imaging import crop, normalise
 from nightlight.imaging.colour_space import colours
 from nightlight.imaging.decoders import open_upload
 from nightlight.imaging.decoders.opened import DECODER_ERRORS
-from nightlight.imaging.decoders.shrink import FILTER, GAP, unshrunk_size
+from nightlight.imaging.decoders.shrink import unshrunk_size
+from nightlight.imaging.decoders.strips import FILTER, GAP
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:

@@ -34,9 +34,12 @@ def walk(view: memoryview, tally: HeaderTally) -> Iterator[tuple[tuple[bytes, ..
 
 
 def boxes(
-    view: memoryview, start: int, end: int, tally: HeaderTally, *, listed: bool = False
+    view: memoryview, start: int, end: int, tally: HeaderTally, *, listed: bool = False, cut: bool = False
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, content's start, end) of the boxes between two offsets; those of a list count as its parts."""
+    """Yield (type, content's start, end) of the boxes between two offsets; those of a list count as its parts.
+
+    ``cut``: the last box may end too early. Raises IndexError or ValueError.
+    """
     while start + 8 <= end:
         if listed:
             tally.piece()
@@ -47,9 +50,9 @@ def boxes(
             size, header = integer(view, start + 8, 8), 16
         elif size == 0:
             size = end - start
-        if size < header or start + size > end:
+        if size < header or (start + size > end and not cut):
             raise ValueError(start)
-        yield bytes(view[start + 4 : start + 8]), start + header, start + size
+        yield bytes(view[start + 4 : start + 8]), start + header, min(start + size, end)
         start += size
 
 

@@ -21,7 +21,7 @@ from nightlight.imaging.crop import UPRIGHT, fitted_size
 from nightlight.imaging.decode_memory import webp_scale
 from nightlight.imaging.decoders.native import address, linked_library
 from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
-from nightlight.imaging.decoders.shrink import FILTER, GAP, plain
+from nightlight.imaging.decoders.strips import FILTER, GAP, plain
 from nightlight.imaging.exif import exif_orientation
 from nightlight.imaging.webp_header import Frame, canvas, chunks, first_frame
 from nightlight_core.errors import CorruptImage

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from nightlight.imaging.decoded_frame import decode_frame, make_frame
-from nightlight.imaging.decoders.shrink import FILTER, unshrunk_size
+from nightlight.imaging.decoders.shrink import unshrunk_size
+from nightlight.imaging.decoders.strips import FILTER
 from nightlight.imaging.pixels import shared_pixels
 from nightlight.imaging.probe import UploadCaps, probe
 from tests.support import pictures
