@@ -14,8 +14,6 @@ from nightlight.imaging.decoders.item import OpenedItem, coded_size
 from nightlight.imaging.decoders.native import address
 from nightlight.imaging.decoders.opened import refusing, view_of
 from nightlight.imaging.decoders.plane_rows import PlaneRows, Planes, check, libavif
-from nightlight.imaging.isobmff_boxes import is_cut_off
-from nightlight_core.errors import TruncatedImage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,8 +57,6 @@ class OpenedAvif(OpenedItem):
             try:
                 fields = self._parsed(library, view, header, held)
             except OSError:
-                if is_cut_off(view):
-                    raise TruncatedImage(f"{header.format}: the picture's data were cut off") from None
                 amended = amended_boxes(view)
                 if amended is None:
                     raise
