@@ -11,7 +11,8 @@
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make format         what ruff can mend by itself
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
-#   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
+#   make bench-face     how well the strongest attacker that a laptop has finds people by each tier; ARGS="--faces FOLDER"
+#   make bench-composites  faces that are easily missed, and what a rendition keeps of them; ARGS="--faces FOLDER"
 #   make bench-watermark  the invisible watermark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes); ARGS="--seeds 20"
@@ -38,7 +39,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -99,6 +100,9 @@ bench: setup
 bench-face: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-face.txt
 	@$(BIN)/python bench/face.py $(ARGS)
+
+bench-composites: setup
+	@PYTHONPATH=. $(BIN)/python bench/composites.py $(ARGS)
 
 bench-watermark: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-watermark.txt

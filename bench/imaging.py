@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from whole_render import numbers, whole
 
-from nightlight.imaging.face import FaceDetector
+from nightlight.imaging.face import FaceDetector, FaceSearch
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import UploadCaps, probe
@@ -56,7 +56,7 @@ class NoFaces:
     """Stands where the detector does when only pixels are measured."""
 
     def find(self, _frame):
-        return []
+        return FaceSearch()
 
 
 def photograph(width, height):

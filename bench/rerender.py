@@ -63,7 +63,7 @@ def main():
             alone = time_to_ready(client, args.uploads, args.every, 10_000)
             shutil.copytree(ROOT / "policies", folder / "pack", ignore=shutil.ignore_patterns("cases"))
             tiers = folder / "pack/tiers.yaml"
-            tiers.write_text(tiers.read_text().replace("visible_watermark: faint", "visible_watermark: strong"))
+            tiers.write_text(tiers.read_text().replace("visible_watermark: soft", "visible_watermark: strong"))
             key = SigningKey.read(stack.folder / "keys/publisher.private.jwk.json")
             data = build_bundle(compile_folder(folder / "pack"), client.policy_status()["highest_version"] + 1, key)
             begin = time.monotonic()

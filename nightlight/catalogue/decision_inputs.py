@@ -27,7 +27,7 @@ _WORDS = {
     },
 }
 _AVAILABLE = "r.variant || '|' || r.tier || '|' || r.format || '|' || {larger} || '|' || coalesce(r.face_px, -1) || '|'"
-_AVAILABLE += " || r.recipe || '|' || r.name"
+_AVAILABLE += " || coalesce(r.no_face_px, -1) || '|' || r.recipe || '|' || r.name"
 _STATEMENT = """
 SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.report_flag, {seconds},
   i.image_id, coalesce(i.released_band, i.ceiling_band), i.blurhash,
@@ -53,6 +53,7 @@ class SeenRendition(NamedTuple):
     format: str
     edge: int
     face_px: int | None
+    no_face_px: int | None
     recipe: str
     name: str
 
@@ -84,10 +85,10 @@ class Seen(NamedTuple):
             return []
         renditions = []
         for text in self.renditions.split(";"):
-            variant, tier, format_, edge, face, recipe, name = text.split("|")
-            face_px = int(face) if int(face) >= 0 else None
-            renditions.append(SeenRendition(int(variant), tier, format_, int(edge), face_px, recipe, name))
-        return sorted(renditions)
+            variant, tier, format_, edge, face, no_face, recipe, name = text.split("|")
+            face_px, no_face_px = (int(pixels) if int(pixels) >= 0 else None for pixels in (face, no_face))
+            renditions.append(SeenRendition(int(variant), tier, format_, int(edge), face_px, no_face_px, recipe, name))
+        return sorted(renditions, key=lambda rendition: (rendition.variant, rendition.tier, rendition.recipe))
 
     def viewers(self) -> frozenset[str] | None:
         """Return who is blocked; None where these are too many to tell."""

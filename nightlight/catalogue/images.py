@@ -71,7 +71,7 @@ class RenditionRow:
     ``short_watermark`` the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
     well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the
     rendition's bytes, ``manifest_id`` what the manifest calls itself. ``watermark_key`` is the id of the key of its
-    invisible watermark.
+    invisible watermark. ``face_px`` and ``no_face_px`` are its recipe's.
     """
 
     name: str
@@ -91,6 +91,7 @@ class RenditionRow:
     manifest: str | None = None
     manifest_id: str | None = None
     watermark_key: str | None = None
+    no_face_px: int | None = None
 
 
 class Images(Rows):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import select
@@ -20,7 +19,7 @@ class Recipes(Rows):
         """Keep recipes; those that are known stay as they are."""
         known = self.get(by_digest)
         fresh = [
-            {"digest": digest, "fields": asdict(recipe.pixels), "created_at": now}
+            {"digest": digest, "fields": recipe.pixels.written, "created_at": now}
             for digest, recipe in by_digest.items()
             if digest not in known
         ]

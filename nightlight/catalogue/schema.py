@@ -202,6 +202,8 @@ renditions = table(
     Column("created_at", UtcDateTime, nullable=False),
     # The id of the key that its invisible watermark was written with.
     Column("watermark_key", String(32)),
+    # What its recipe allowed a picture without a face. Whether it was one is written nowhere.
+    Column("no_face_px", Integer),
     UniqueConstraint("image_id", "tier", "recipe", "variant"),
 )
 

@@ -1,7 +1,8 @@
 """The resize step: each tier's picture is made from the larger tier before it, where that loses no detail.
 
 A tier without a face budget is resized from the tier before it. A tier with one is made from a grid of as much detail
-as the budget allows, and a tier that follows it is made from the last one without.
+as the budget allows, and a tier that follows it is made from the last one without. Where a tier says how much detail a
+picture without a face may have (``no_face_px``), and none was seen, that is the grid of the whole square.
 """
 
 from __future__ import annotations
@@ -24,19 +25,29 @@ _FILTER, _GAP = Image.Resampling.LANCZOS, 1.5
 
 @dataclass(frozen=True, slots=True)
 class ResizedPicture:
-    """A tier's picture (RGB, square), its side ``canvas``, and the side of the ``grid`` of detail in it, in pixels."""
+    """A tier's picture (RGB, square), its side ``canvas``, and the side of the ``grid`` of detail in it, in pixels.
+
+    ``no_face``: it has the detail that its tier allows a picture without a face.
+    """
 
     picture: Image.Image
     canvas: int
     grid: int
+    no_face: bool = False
 
 
 class Cascade:
     """Resizes one frame to its tiers, which must come in the order of their edges, the largest first."""
 
-    def __init__(self, frame: Image.Image, box: tuple[int, int, int, int], widest_face: float) -> None:
-        """Take the frame (RGB), the box of the square around its face, and its widest face in pixels of that."""
+    def __init__(
+        self, frame: Image.Image, box: tuple[int, int, int, int], widest_face: float, *, no_face: bool = False
+    ) -> None:
+        """Take the frame (RGB), the box of the square around its face, and its widest face in pixels of that.
+
+        ``no_face``: the search is sure that there is none. Where that contradicts the widest face, it does not count.
+        """
         self._frame, self._box, self._widest_face = frame, box, widest_face
+        self._no_face = no_face and widest_face >= box[2] - box[0]
         self._last: dict[str, Image.Image] = {}
 
     def resize(self, recipe: Recipe) -> ResizedPicture:
@@ -47,13 +58,13 @@ class Cascade:
         if source is None:
             source = self._frame.crop(self._box if recipe.crop == "face" else crop.kept_box(*self._frame.size))
         if recipe.face_px is None:
-            picture, grid = _resized(source, canvas), side
-            self._last[recipe.crop] = picture
-        else:
-            grid = face_budget.grid_side(side, self._widest_face, recipe.face_px)
-            picture = face_budget.soften(source, grid=grid, canvas=canvas)
-            self._last[recipe.crop] = source
-        return ResizedPicture(picture, canvas, grid)
+            picture = self._last[recipe.crop] = _resized(source, canvas)
+            return ResizedPicture(picture, canvas, side)
+        self._last[recipe.crop] = source
+        limit = recipe.no_face_px if self._no_face else None
+        grid = face_budget.grid_side(side, self._widest_face, recipe.face_px) if limit is None else min(side, limit)
+        picture = face_budget.soften(source, grid=grid, canvas=canvas)
+        return ResizedPicture(picture, canvas, grid, no_face=limit is not None)
 
 
 def _resized(picture: Image.Image, edge: int) -> Image.Image:

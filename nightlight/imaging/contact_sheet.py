@@ -11,11 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 from nightlight.imaging.face import SURE_CONFIDENCE
 
 if TYPE_CHECKING:
-    from nightlight.imaging.rendition import RenderResult
+    from nightlight.imaging.rendition import RenderResult, Rendition
+
+# Left, top, right, bottom.
+Box = tuple[float, float, float, float]
 
 CELL = 220
 _WIDE = 320
 _GAP = 10
+_FACE = 240
+_PATTERN_LEFT = 140
 _LEFT = 250
 _TOP = 64
 _PAPER = (250, 250, 248)
@@ -60,7 +65,7 @@ def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
     outline = ImageDraw.Draw(drawn)
     thick = max(2, min(frame.size) // 150)
     outline.rectangle(rendered.square, outline=(255, 255, 255), width=thick)
-    for face in rendered.faces:
+    for face in rendered.search.faces:
         colour = (90, 220, 120) if face.confidence >= SURE_CONFIDENCE else (240, 180, 60)
         box = (face.left, face.top, face.left + face.width, face.top + face.height)
         outline.rectangle(box, outline=colour, width=thick)
@@ -71,11 +76,44 @@ def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
         left = _GAP + number * (_WIDE + _GAP)
         picture = _opened(rendition.data)
         sheet.paste(picture.resize((_WIDE, _WIDE), Image.Resampling.BICUBIC), (left, _TOP))
-        across = "no budget" if rendition.face_px is None else f"{rendition.face_px:.1f} px across the face"
-        pen.text((left, _TOP + _WIDE + 8), f"{rendition.recipe.tier}, {rendition.width} px, {across}", _INK, font=text)
+        pen.text((left, _TOP + _WIDE + 8), _tier_line(rendition), _INK, font=text)
         pen.text((left, _TOP + _WIDE + 30), f"{len(rendition.data)} bytes", _PALE, font=small)
         picture.thumbnail((_WIDE, _WIDE))
         sheet.paste(picture, (left, _TOP + _WIDE + 60))
+    return _png(sheet)
+
+
+def _tier_line(rendition: Rendition) -> str:
+    detail = "no budget" if rendition.face_px is None else f"{rendition.face_px:.1f} px across the face"
+    if rendition.no_face:
+        detail = f"no face: {rendition.grid} px of detail"
+    return f"{rendition.recipe.tier}, {rendition.width} px, {detail}"
+
+
+def pattern_sheet(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Box, Sequence[bytes]]]) -> bytes:
+    """Return a PNG: one row a tier or portrait (name, box of the face, pictures), one column a pattern.
+
+    The box is (left, top, right, bottom) in shares of the picture's sides. Each picture stands at its own size, and its
+    face stands below, enlarged smoothly.
+    """
+    opened = [(name, box, [_opened(data) for data in pictures]) for name, box, pictures in rows]
+    widest = max(picture.width for _, _, pictures in opened for picture in pictures)
+    heights = [pictures[0].height + _FACE + 2 * _GAP for _, _, pictures in opened]
+    column_width = max(widest, _FACE) + _GAP
+    sheet, pen = _titled(title, _PATTERN_LEFT + len(columns) * column_width, sum(heights))
+    text = ImageFont.load_default(17)
+    for number, column in enumerate(columns):
+        pen.text((_PATTERN_LEFT + number * column_width, 42), column, _INK, font=text)
+    top = _TOP
+    for (name, (x0, y0, x1, y1), pictures), height in zip(opened, heights, strict=True):
+        pen.text((_GAP, top), name, _INK, font=text)
+        for number, picture in enumerate(pictures):
+            left = _PATTERN_LEFT + number * column_width
+            sheet.paste(picture, (left, top))
+            box = (x0 * picture.width, y0 * picture.height, x1 * picture.width, y1 * picture.height)
+            face = picture.resize((_FACE, _FACE), Image.Resampling.BICUBIC, box=box)
+            sheet.paste(face, (left, top + picture.height + _GAP // 2))
+        top += height
     return _png(sheet)
 
 

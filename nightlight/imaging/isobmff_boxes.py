@@ -36,12 +36,20 @@ def walk(view: memoryview, tally: HeaderTally) -> Iterator[tuple[tuple[bytes, ..
 
 
 def boxes(
-    view: memoryview, start: int, end: int, tally: HeaderTally, *, listed: bool = False, outermost: bool = False
+    view: memoryview,
+    start: int,
+    end: int,
+    tally: HeaderTally,
+    *,
+    listed: bool = False,
+    outermost: bool = False,
+    cut: bool = False,
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yield (type, content's start, end) of the boxes between two offsets; those of a list count as its parts.
 
     ``outermost``: the boxes are those of the file. The last of them may reach beyond its end: decoders look no further
-    than what the picture needs. Raises TruncatedImage where it is one that the picture needs.
+    than what the picture needs. ``cut``: the last may end too early, and counts. Raises IndexError or ValueError, or
+    TruncatedImage where the picture needs the outermost box that is cut off.
     """
     while start + 8 <= end:
         if listed:
@@ -53,13 +61,15 @@ def boxes(
             size, header = integer(view, start + 8, 8), 16
         elif size == 0:
             size = end - start
-        if size < header or start + size > end:
+        if size < header:
+            raise ValueError(start)
+        if start + size > end and not cut:
             if not (outermost and start):
                 raise ValueError(start)
             if bytes(view[start + 4 : start + 8]) in _NEEDED:
                 raise TruncatedImage("0 % of the rows arrived; it ends before its pixels")
             return
-        yield bytes(view[start + 4 : start + 8]), start + header, start + size
+        yield bytes(view[start + 4 : start + 8]), start + header, min(start + size, end)
         start += size
 
 

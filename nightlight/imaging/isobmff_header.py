@@ -194,7 +194,8 @@ def _count(
             coding.pixels += size[0] * size[1]
         return size
     if kind not in _CODED[format_]:
-        raise UnsupportedFormat(f"{format_}: its picture is of the kind {kind!r}")
+        way = kind.decode() if kind.isalnum() else "an unknown way"  # of bytes, isalnum takes ASCII alone
+        raise UnsupportedFormat(f"The picture in this {format_.written} is coded in {way}; save it in another format.")
     if size is None:
         raise ValueError(item)
     coding.pixels += size[0] * size[1]

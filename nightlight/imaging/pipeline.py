@@ -3,6 +3,7 @@
 ::
 
     probe                header only: format, size, caps                                     (probe)
+    long picture         which part of it the frame shows: around its face, else the middle  (long_picture)
     frame                in the sandbox: decode, shrink, upright, sRGB, no transparency      (decoded_frame, sandbox)
     face                 where the faces are, on a small copy                                (face)
     crop                 the square that is kept: around the face, else the middle           (crop)
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 from PIL import Image, ImageChops
 
 from nightlight import logs, metrics
-from nightlight.imaging import crop, face
+from nightlight.imaging import crop, face, long_picture
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.cascade import Cascade
 from nightlight.imaging.decoded_frame import StageTimes
@@ -49,17 +50,28 @@ class FrameDecoder(Protocol):
     """Decodes uploads to frames: ``nightlight.imaging.sandbox.Sandbox``."""
 
     def frame(
-        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
+        self,
+        data: bytes,
+        header: Header,
+        *,
+        edge: int,
+        region: Region | None = None,
+        whole: bool = False,
+        stages: StageTimes | None = None,
     ) -> Image.Image:
-        """Return the frame: RGB, upright, sRGB."""
+        """Return the frame: RGB, upright, sRGB; with ``whole``, of a long picture too all that the region keeps."""
         ...
 
 
 class FaceFinder(Protocol):
     """Finds faces: ``nightlight.imaging.face.FaceDetector``."""
 
-    def find(self, frame: Image.Image) -> list[face.Face]:
-        """Return the faces of an RGB frame, the likeliest first."""
+    def find(self, frame: Image.Image) -> face.FaceSearch:
+        """Search an RGB frame."""
+        ...
+
+    def largest(self, frame: Image.Image) -> face.Face | None:
+        """Return the face that an RGB frame is to be cropped around; None without any."""
         ...
 
 
@@ -95,14 +107,15 @@ class Pipeline:
         edge = max(face.FRAME_EDGE, *(recipe.edge for recipe in recipes))
         with stages.stage("probe"):
             header = probe(data, self.caps, edge=edge)
+        region = self.kept_region(data, header, region, stages)
         frame = self.decoder.frame(data, header, edge=edge, region=region, stages=stages)
         with stages.stage("face"):
-            faces = self.find_faces(frame)
-        box = crop.kept_box(*frame.size, face.crop_face(faces))
+            search = self.find_faces(frame)
+        box = crop.kept_box(*frame.size, face.crop_face(search.faces))
         side = box[2] - box[0]
-        widest_face = face.widest_face_px(faces, side)
+        widest_face = face.widest_face_px(search, side)
         kept = kept_square((header.width, header.height), frame.size, region)
-        cascade = Cascade(frame, box, widest_face)
+        cascade = Cascade(frame, box, widest_face, no_face=search.no_face)
         renditions = []
         for recipe in recipes:
             with stages.stage("resize"):
@@ -111,12 +124,13 @@ class Pipeline:
                 strength = recipe.visible_watermark
                 picture = resized.picture
                 if strength != "none":
-                    picture = self.visible_watermark.draw(picture, strength)
+                    picture = self.visible_watermark.draw(picture, strength, recipe.visible_pattern)
             edits = Edits(
                 cropped=kept.cropped,
                 resized=resized.canvas not in kept.sides,
                 softened=resized.grid < resized.canvas,
-                visible_watermark=ImageChops.difference(resized.picture, picture).getbbox() is not None,
+                visible_watermark=picture is not resized.picture
+                and ImageChops.difference(resized.picture, picture).getbbox() is not None,
             )
             preview = None
             if recipe.preview:
@@ -139,21 +153,39 @@ class Pipeline:
                     decoded=encoded.decoded,
                     edits=edits,
                     face_px=detail * widest_face / side if recipe.face_px is not None else None,
+                    no_face=resized.no_face,
                     blurhash=preview,
                     variant=variant,
                     agreement=encoded.agreement,
                 )
                 renditions.append(rendition)
-        return RenderResult(renditions, stages.ms, header, frame, box, faces, widest_face / side)
+        return RenderResult(renditions, stages.ms, header, frame, box, search, widest_face / side)
 
-    def find_faces(self, frame: Image.Image) -> list[face.Face]:
-        """Return the faces of a frame; none where the detector fails, so that the whole picture counts as a face."""
+    def kept_region(
+        self, data: bytes, header: Header, region: Region | None, stages: StageTimes | None = None
+    ) -> Region | None:
+        """Return the part of a picture that its frame shows; the owner's ``region``, unless that is long.
+
+        Raises what the decoder raises. Where the detector fails, the middle of a long picture is kept.
+        """
+        size, stages = (header.width, header.height), stages or StageTimes()
+        if not crop.is_long(size, region):
+            return region
+        whole = self.decoder.frame(data, header, edge=long_picture.WHOLE_EDGE, region=region, whole=True, stages=stages)
+        with stages.stage("face"):
+            try:
+                return long_picture.kept_part(size, region, whole, self.face_finder)
+            except Exception as error:  # noqa: BLE001 - as below
+                _report_failure(error)
+                return region
+
+    def find_faces(self, frame: Image.Image) -> face.FaceSearch:
+        """Search a frame; where the detector fails, nothing is known, and the whole picture counts as a face."""
         try:
             return self.face_finder.find(frame)
         except Exception as error:  # noqa: BLE001 - whatever failed, the picture is softened and the operator told
-            metrics.FACE_DETECTOR_FAILURES.inc()
-            logs.get("imaging").error("face.detector_failed", detail=f"{type(error).__name__}: {error}")
-            return []
+            _report_failure(error)
+            return face.FaceSearch()
 
     def _encode(
         self, picture: Image.Image, recipe: Recipe, payload: Payload, stages: StageTimes
@@ -174,7 +206,7 @@ class Pipeline:
         if recipe.invisible_watermark == "none":
             data = encode_with_recipe(picture)
             with stages.stage("decode_back"):
-                return EncodedPicture(picture, data, decode_rendition(data), None, None)
+                return EncodedPicture(picture, data, decode_rendition(data, picture.size), None, None)
         if self.invisible_watermark is None:
             message = f"tier '{recipe.tier}' asks for an invisible watermark; set NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
             raise SettingsRefused(message)
@@ -186,3 +218,8 @@ class Pipeline:
             if recipe.invisible_watermark == "required":
                 return None
         return encoded
+
+
+def _report_failure(error: Exception) -> None:
+    metrics.FACE_DETECTOR_FAILURES.inc()
+    logs.get("imaging").error("face.detector_failed", detail=f"{type(error).__name__}: {error}")

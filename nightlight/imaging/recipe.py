@@ -7,22 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from nightlight_core.policy.tier import TierRecipe
+from nightlight_core.policy.tier import CLAIMS, TierRecipe
 
-# Part of every recipe's digest: raise it when the same recipe would give other pixels.
-PIPELINE_VERSION = 4
-
-# Fields of a tier that make no difference to its pixels.
-_CLAIMS = ("reidentification_at_most",)
+# Part of every recipe's digest: raise it when the same recipe would give other pixels, or another BlurHash.
+PIPELINE_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One tier's recipe; the fields are those of ``tiers.yaml``.
 
-    ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``psnr_at_least``, in dB,
-    is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they differ in that watermark
-    alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made from this tier.
+    ``edge``, ``face_px`` and ``no_face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target.
+    ``psnr_at_least``, in dB, is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they
+    differ in that watermark alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made
+    from this tier.
     """
 
     tier: str
@@ -33,7 +31,9 @@ class Recipe:
     effort: int = 2
     max_bytes: int | None = None
     face_px: int | None = None
+    no_face_px: int | None = None
     visible_watermark: str = "none"
+    visible_pattern: str = "tiles"
     invisible_watermark: str = "none"
     psnr_at_least: int = 40
     variants: int = 1
@@ -49,7 +49,7 @@ class Recipe:
     @property
     def pixels(self) -> TierRecipe:
         """Return what the policy asks for of it, without claims."""
-        return TierRecipe(**{name: getattr(self, name) for name in TierRecipe.__slots__ if name not in _CLAIMS})
+        return TierRecipe(**{name: getattr(self, name) for name in TierRecipe.__slots__ if name not in CLAIMS})
 
     @property
     def digest(self) -> str:
@@ -70,7 +70,7 @@ def build_recipes(tiers: Mapping[str, TierRecipe], *, order: tuple[str, ...] = (
         Recipe(
             tier=name,
             preview=name == preview,
-            **{field: value for field, value in asdict(tier).items() if field not in _CLAIMS},
+            **{field: value for field, value in asdict(tier).items() if field not in CLAIMS},
         )
         for name, tier in tiers.items()
     ]

@@ -60,7 +60,7 @@ class Renderer:
 
         Raises SettingsRefused naming what is wrong or missing.
         """
-        from nightlight.imaging.face import missing_dependency
+        from nightlight.imaging.face_networks import missing_dependency
 
         self._visible_watermark()
         if reason := self._missing_key(recipes) or missing_dependency():
@@ -116,8 +116,8 @@ class Renderer:
         pipeline = self._built()
         header = probe(data, pipeline.caps, edge=SIDE)
         region = _region(crop)
-        frame = pipeline.decoder.frame(data, header, edge=SIDE, region=region)
-        lumas = candidate_lumas(frame, kept_box(*frame.size, crop_face(pipeline.find_faces(frame))))
+        frame = pipeline.decoder.frame(data, header, edge=SIDE, region=pipeline.kept_region(data, header, region))
+        lumas = candidate_lumas(frame, kept_box(*frame.size, crop_face(pipeline.find_faces(frame).faces)))
         return lumas + _rest_lumas(pipeline, data, header, region)
 
     def decode_copy(self, data: bytes) -> FoundCopy:

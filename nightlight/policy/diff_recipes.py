@@ -24,14 +24,12 @@ def changed_recipes(old: Compiled, new: Compiled) -> list[Change]:
             changes.append(Change(ChangeKind.CHANGES, f"tier {name}", texts[0], texts[1], 1))
             continue
         for field in differing_fields(left, right):
-            values = getattr(left, field), getattr(right, field)
             kind = ChangeKind.CHANGES
-            if field in protection.OPENING and protection.FIELDS[field].exposure(values[0]) != (
-                exposed := protection.FIELDS[field].exposure(values[1])
-            ):
-                opened = exposed > protection.FIELDS[field].exposure(values[0])
-                kind = ChangeKind.OPENS if opened else ChangeKind.CLOSES
-            before_after = str(values[0]), str(values[1])
+            if field in protection.OPENING and protection.weaker(left, right, (field,)):
+                kind = ChangeKind.OPENS
+            elif field in protection.OPENING and protection.weaker(right, left, (field,)):
+                kind = ChangeKind.CLOSES
+            before_after = str(getattr(left, field)), str(getattr(right, field))
             safety = kind is ChangeKind.OPENS
             changes.append(Change(kind, f"tier {name}, {field}", *before_after, 1, fields=(field,), safety=safety))
     return ordered(changes)

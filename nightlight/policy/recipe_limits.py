@@ -1,7 +1,7 @@
 """Limits that checks set to the recipes of tiers: ``at_most 5``, ``at_least faint``.
 
 ``at_least`` asks for as much protection as a word gives, or more; numbers are compared as they are. A field that is not
-given in a tier has no limit, and so is above every ``at_most``.
+given in a tier has no limit, and so is above every ``at_most``; for ``no_face_px``, ``face_px`` counts then.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight_core.errors import PolicyRefused
-from nightlight_core.policy.protection import FIELDS
-from nightlight_core.policy.tier import TierRecipe
+from nightlight_core.policy.protection import FIELDS, effective
+from nightlight_core.policy.tier import CLAIMS, RANGES, TierRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LIMIT = re.compile(r"(at_most|at_least) +([a-z_]+|[0-9]{1,7}(?:\.[0-9]{1,4})?)")
-_NUMBERS = ("edge", "face_px", "quality", "max_bytes", "psnr_at_least", "variants", "reidentification_at_most")
+_NUMBERS = (*(name for name in RANGES if name != "effort"), *CLAIMS)
 LIMITED = (*_NUMBERS, *(name for name, field in FIELDS.items() if field.words))
 
 
@@ -44,7 +44,7 @@ def parse_limit(field: str, text: str) -> RecipeLimit | str:
 
 def weaker_than(recipe: TierRecipe, limits: Mapping[str, str]) -> tuple[str, ...]:
     """Return the fields of a tier's recipe that do not keep the limits, which must be valid ones."""
-    return tuple(field for field, text in limits.items() if not _kept(getattr(recipe, field), field, text))
+    return tuple(field for field, text in limits.items() if not _kept(effective(recipe, field), field, text))
 
 
 def _kept(value: Any, field: str, text: str) -> bool:

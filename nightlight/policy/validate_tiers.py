@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nightlight.policy.diagnostics import Diagnostics, did_you_mean
 from nightlight_core.policy import protection
 from nightlight_core.policy.table import NONE_TIER
+from nightlight_core.policy.tier import CLAIMS
 
 if TYPE_CHECKING:
     from nightlight.policy.models import Tier, TiersDocument, Vocabulary
@@ -35,15 +36,33 @@ def validate_tiers(source: YamlSource, tiers: TiersDocument, vocabulary: Vocabul
             continue
         for field in protection.weaker(recipe, before, protection.ORDERING) if before is not None else ():
             place = source.position(("tiers", tier, field))
-            message = f"tier '{tier}' opens more than the one before it but has a smaller {field}"
+            message = (
+                f"tier '{tier}' opens more than the one before it but has a smaller {field}{_counted(recipe, field)}"
+            )
             problems.add(place, "outcome-order", message)
-        if recipe.reidentification_at_most is not None and recipe.face_px is None:
-            place = source.position(("tiers", tier, "reidentification_at_most"))
-            message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
-            problems.add(place, "claim-without-budget", message)
+        for claim in CLAIMS:
+            if getattr(recipe, claim) is not None and recipe.face_px is None:
+                place = source.position(("tiers", tier, claim))
+                message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
+                problems.add(place, "claim-without-budget", message)
+        _validate_no_face(source, tier, recipe, problems)
         _validate_invisible_watermark(source, tier, recipe, problems)
         _validate_provenance(source, tier, recipe, problems)
         before = recipe
+
+
+def _counted(recipe: Tier, field: str) -> str:
+    """Return which field's value counts, where it is another's."""
+    least = protection.FIELDS[field].least
+    return f" (without it {least} counts, {getattr(recipe, least)})" if least and getattr(recipe, field) is None else ""
+
+
+def _validate_no_face(source: YamlSource, tier: str, recipe: Tier, problems: Diagnostics) -> None:
+    if recipe.no_face_px is None or (recipe.face_px is not None and recipe.face_px <= recipe.no_face_px):
+        return
+    budget = "no face budget (face_px)" if recipe.face_px is None else f"a larger one across a face ({recipe.face_px})"
+    message = f"tier '{tier}' has a limit for pictures without a face (no_face_px, {recipe.no_face_px}) and {budget}"
+    problems.add(source.position(("tiers", tier, "no_face_px")), "no-face-without-budget", message)
 
 
 def _validate_invisible_watermark(source: YamlSource, tier: str, recipe: Tier, problems: Diagnostics) -> None:

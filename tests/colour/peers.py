@@ -12,7 +12,7 @@ from nightlight.imaging import normalise
 
 # Program, Debian's package, and what it reads.
 PEERS = {
-    "libvips": ("vipsthumbnail", "libvips-tools", ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIC")),
+    "libvips": ("vipsthumbnail", "libvips-tools", ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIC", "JXL")),
     "avifdec": ("avifdec", "libavif-bin", ("AVIF",)),
     "heif-convert": ("heif-convert", "libheif-examples", ("AVIF", "HEIC")),
 }

@@ -280,6 +280,7 @@ def test_the_service_runs_without_any_way_to_read_an_original(stack, client, peo
         ("medium", "connection", "height", TIERS["medium"]["edge"] + 1),
         ("tiny", "stranger", "face_px", TIERS["tiny"]["face_px"] + 1),
         ("tiny", "stranger", "face_px", None),
+        ("tiny", "stranger", "no_face_px", TIERS["tiny"]["no_face_px"] + 1),
     ],
 )
 def test_a_rendition_that_shows_more_than_todays_policy_allows_is_not_shown(

@@ -43,7 +43,7 @@ VIEWER = "viewer-1"
 RELATION_KEYS = {"r1": bytes(range(32))}
 RING = "d1:" + base64.b64encode(bytes(range(100, 140))).decode()
 NAME_KEY = base64.b64encode(bytes(range(50, 90))).decode()
-TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
+TIERS = {"tiny": (96, 5, 16), "low": (160, 16, None), "medium": (320, None, None), "full": (1024, None, None)}
 PROFILE = {
     "state": "live", "band": "age_13_15", "assurance": "verified", "region": "eu", "choice": "connections",
     "report_flag": "clear", "generation": 3, "uploads": 1, "image_band": "age_13_15", "released_band": None, "days": 1,
@@ -77,6 +77,7 @@ PEOPLE = {
     "revoked-for-the-viewer": {"revoked": {VIEWER: 0}},
     "revoked-for-another": {"revoked": {"viewer-2": 0}},
     "deactivated": {"state": "deactivated"},
+    "finer-without-a-face": {"no_face": 1},
 }
 CLAIMED = ("stranger", "connection", "guardian", "self", "blocked", "cousin")
 WORDS = [("peer", "profile"), ("adult", "list"), ("unverified", "search"), ("signed_out", "profile")]
@@ -132,7 +133,7 @@ def fill(catalogue):
              "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": profile["image_band"],
              "ceiling_band": profile["image_band"], "released_band": profile["released_band"], "created_at": now, "ready_at": now, "blurhash": "L" * 36}
         )  # fmt: skip
-        for at, (tier, (edge, face)) in enumerate(TIERS.items()):
+        for at, (tier, (edge, face, no_face)) in enumerate(TIERS.items()):
             for variant in range(profile.get("variants", 1)):
                 letters = "abcdefghijklmnopqrstuvwxyz234567"
                 name = (letters[number] + letters[at] + letters[variant]).ljust(32, "q")
@@ -140,6 +141,7 @@ def fill(catalogue):
                     {"name": name, "image_id": image_id, "tier": tier, "generation": 3,
                      "recipe": tier, "format": "webp", "bytes": 6000, "width": edge + profile.get("edge", 0), "height": edge,
                      "sha256": "0" * 64, "face_px": None if face is None else face + profile.get("face", 0),
+                     "no_face_px": None if no_face is None else no_face + profile.get("no_face", 0),
                      "variant": variant, "created_at": now}
                 )  # fmt: skip
                 if profile.get("renamed"):

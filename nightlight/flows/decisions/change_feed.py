@@ -220,9 +220,10 @@ def read_views(
 def _recipe(rendition: SeenRendition, recipes: Mapping[str, TierRecipe]) -> TierRecipe:
     """Return what a rendition was made by; where nobody knows, or its row says otherwise, what the row says alone."""
     known = recipes.get(rendition.recipe)
-    if known is not None and rendition.edge <= known.edge and rendition.face_px == known.face_px:
+    face_px, no_face_px = rendition.face_px, rendition.no_face_px
+    if known and rendition.edge <= known.edge and (face_px, no_face_px) == (known.face_px, known.no_face_px):
         return known
-    return TierRecipe(edge=min(max(rendition.edge, 8), 2048), face_px=rendition.face_px)
+    return TierRecipe(edge=min(max(rendition.edge, 8), 2048), face_px=face_px, no_face_px=no_face_px)
 
 
 def _view(inputs: Seen, kept_s: int, recipes: Mapping[str, TierRecipe]) -> ProfileView:

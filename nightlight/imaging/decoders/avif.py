@@ -6,21 +6,20 @@ Source: libavif's ``avif/avif.h``, version 1.
 from __future__ import annotations
 
 import ctypes
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decoders.amended_boxes import amended_boxes
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
 from nightlight.imaging.decoders.native import address
-from nightlight.imaging.decoders.opened import refusing, view_of
+from nightlight.imaging.decoders.opened import refusing
 from nightlight.imaging.decoders.plane_rows import PlaneRows, Planes, check, libavif
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from PIL import Image
 
     from nightlight.imaging.crop import Box
-    from nightlight.imaging.decoders.opened import Readable
-    from nightlight.imaging.header import Header
 
 _PRIMARY_ITEM, _TRACKS = 1, 2
 
@@ -47,31 +46,27 @@ class _Decoder(ctypes.Structure):
 class OpenedAvif(OpenedItem):
     """The primary item of an AVIF, or the first frame of a sequence that has none."""
 
-    def __init__(self, data: Readable, header: Header) -> None:
-        """Read the boxes; no pixels yet. Raises CorruptImage or MemoryError."""
+    def _read(self, held: ExitStack, view: memoryview) -> tuple[int, int]:
         library = libavif()
-        with refusing(header), ExitStack() as held:
-            if library is None:
-                raise OSError("no libavif of this version")
-            view = view_of(data)
-            try:
-                fields = self._parsed(library, view, header, held)
-            except OSError:
-                amended = amended_boxes(view)
-                if amended is None:
-                    raise
-                fields = self._parsed(library, memoryview(amended), header, held)
-            # Items that are not shown may be larger. What the AV1 data itself states may be more than what the boxes
-            # say: no more than they say is decoded.
-            width, height = coded_size(header)
-            fields.image_size_limit, fields.image_dimension_limit = width * height, max(width, height)
-            self._library, self._planes = library, fields.image
-            image = self._planes.contents
-            self._take(header, (image.width, image.height))
-            self._profile = ctypes.string_at(image.icc, image.icc_bytes) if image.icc and image.icc_bytes else None
-            self._held = held.pop_all()
+        if library is None:
+            raise OSError("no libavif of this version")
+        try:
+            fields = self._parsed(library, view, held)
+        except OSError:
+            amended = amended_boxes(view)
+            if amended is None:
+                raise
+            fields = self._parsed(library, memoryview(amended), held)
+        # Items that are not shown may be larger. What the AV1 data itself states may be more than what the boxes say:
+        # no more than they say is decoded.
+        width, height = coded_size(self._header)
+        fields.image_size_limit, fields.image_dimension_limit = width * height, max(width, height)
+        self._library, self._planes = library, fields.image
+        image = self._planes.contents
+        self._profile = ctypes.string_at(image.icc, image.icc_bytes) if image.icc and image.icc_bytes else None
+        return image.width, image.height
 
-    def _parsed(self, library: ctypes.CDLL, view: memoryview, header: Header, held: ExitStack) -> _Decoder:
+    def _parsed(self, library: ctypes.CDLL, view: memoryview, held: ExitStack) -> _Decoder:
         """Return the decoder of a file whose boxes are read. Raises OSError, TruncatedImage or MemoryError."""
         start, length = held.enter_context(address(view))
         decoder = library.avifDecoderCreate()
@@ -81,7 +76,7 @@ class OpenedAvif(OpenedItem):
         fields = ctypes.cast(decoder, ctypes.POINTER(_Decoder)).contents
         fields.max_threads, fields.strict_flags = 1, 0
         fields.ignore_exif = fields.ignore_xmp = 1
-        check(library, library.avifDecoderSetSource(decoder, _TRACKS if header.track else _PRIMARY_ITEM))
+        check(library, library.avifDecoderSetSource(decoder, _TRACKS if self._header.track else _PRIMARY_ITEM))
         check(library, library.avifDecoderSetIOMemory(decoder, start, length))
         check(library, library.avifDecoderParse(decoder))
         self._decoder = decoder

@@ -21,7 +21,7 @@ from nightlight.imaging.crop import UPRIGHT, fitted_size
 from nightlight.imaging.decode_memory import webp_scale
 from nightlight.imaging.decoders.native import address, linked_library
 from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
-from nightlight.imaging.decoders.shrink import FILTER, GAP, plain
+from nightlight.imaging.decoders.strips import FILTER, GAP, plain
 from nightlight.imaging.exif import exif_orientation
 from nightlight.imaging.webp_header import PROFILE, Frame, canvas, chunks, first_frame
 from nightlight_core.errors import CorruptImage
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
 
-_ABI = 0x0209  # libwebp refuses another major version (the upper byte)
+DECODER_ABI = 0x0209  # libwebp refuses another major version (the upper byte)
 _RGBA, _PREMULTIPLIED = 1, 7
 # A profile or EXIF beyond this is not read. Cameras write some kilobytes; a print shop's profile has up to 2 MB.
 _MOST_METADATA_BYTES = 4_000_000
@@ -56,9 +56,18 @@ class _Rgba(ctypes.Structure):
     _fields_ = (("rgba", ctypes.c_void_p), ("stride", ctypes.c_int), ("size", ctypes.c_size_t))
 
 
+class YuvaPlanes(ctypes.Structure):
+    """``WebPYUVABuffer``: planes in memory of the caller."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("y", "u", "v", "a")),
+        *((f"{name}_stride", ctypes.c_int) for name in ("y", "u", "v", "a")),
+        *((f"{name}_size", ctypes.c_size_t) for name in ("y", "u", "v", "a")),
+    )
+
+
 class _Planes(ctypes.Union):
-    # The other member, planes of YUVA, is larger: four pointers, four strides and four sizes.
-    _fields_ = (("rgba", _Rgba), ("yuva", ctypes.c_size_t * 10))
+    _fields_ = (("rgba", _Rgba), ("yuva", YuvaPlanes))
 
 
 class _Output(ctypes.Structure):
@@ -93,7 +102,9 @@ class _Options(ctypes.Structure):
     )
 
 
-class _Config(ctypes.Structure):
+class DecoderConfig(ctypes.Structure):
+    """``WebPDecoderConfig``."""
+
     _fields_ = (("input", _Features), ("output", _Output), ("options", _Options))
 
 
@@ -104,11 +115,11 @@ def libwebp() -> ctypes.CDLL | None:
         from PIL import _webp
 
         library = linked_library(_webp)
-        library.WebPInitDecoderConfigInternal.argtypes = (ctypes.POINTER(_Config), ctypes.c_int)
-        library.WebPDecode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(_Config))
+        library.WebPInitDecoderConfigInternal.argtypes = (ctypes.POINTER(DecoderConfig), ctypes.c_int)
+        library.WebPDecode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(DecoderConfig))
     except (ImportError, OSError, AttributeError):
         return None
-    return library if library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI) else None
+    return library if library.WebPInitDecoderConfigInternal(ctypes.byref(DecoderConfig()), DECODER_ABI) else None
 
 
 class OpenedWebp(OpenedUpload):
@@ -187,8 +198,8 @@ def _on_canvas(part: Image.Image, kept: Box) -> tuple[Image.Image, Box]:
 
 def _decode(view: memoryview, frame: Frame, crop: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Image:
     """Return ``crop`` (left, top, width, height) of a frame in ``size``, as RGBX that is RGB or premultiplied RGBA."""
-    library, config = libwebp(), _Config()
-    if library is None or not library.WebPInitDecoderConfigInternal(ctypes.byref(config), _ABI):
+    library, config = libwebp(), DecoderConfig()
+    if library is None or not library.WebPInitDecoderConfigInternal(ctypes.byref(config), DECODER_ABI):
         raise OSError("no libwebp of this ABI")
     pixels = bytearray(size[0] * size[1] * 4)
     with address(memoryview(pixels)) as (target, count), address(view[frame.begin : frame.end]) as (source, length):

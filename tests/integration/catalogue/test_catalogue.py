@@ -123,9 +123,9 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
     ready, pending = add_image(catalogue, profile_id), add_image(catalogue, profile_id)
     rows = [
         RenditionRow(
-            f"{tier}-{ready}-{variant}", tier, 0, "r", "webp", 5, 2, 3, "0" * 64, face_px=face, variant=variant
+            f"{tier}-{ready}-{variant}", tier, 0, "r", "webp", 5, 2, 3, "0" * 64, face, no_face_px=more, variant=variant
         )
-        for tier, face in (("tiny", 5), ("full", None))
+        for tier, face, more in (("tiny", 5, 16), ("full", None, None))
         for variant in (1, 0)
     ]
     revoked = RenditionRow(f"low-{ready}", "low", 1, "r", "webp", 5, 2, 3, "0" * 64)
@@ -136,14 +136,14 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         assert shown(tx, profile_id)[0].image_id is None
         tx.profiles.set_current(profile_id, ready)
         assert shown(tx, profile_id)[0].image_id is None
-        image_states.change(tx, image_states.PUBLISH, ready, NOW, actor="t")
+        image_states.change(tx, image_states.PUBLISH, ready, NOW, image_states.StateChange("t"))
         (inputs,) = shown(tx, profile_id, "nobody")
     assert (inputs.image_id, inputs.effective_ceiling, inputs.canary) == (ready, "age_13_15", False)
     assert inputs.asserted_at == int(NOW.timestamp())
     assert inputs.available() == [
-        (variant, tier, "webp", 3, face, "r", f"{tier}-{ready}-{variant}")
+        (variant, tier, "webp", 3, face, no_face, "r", f"{tier}-{ready}-{variant}")
         for variant in (0, 1)
-        for tier, face in (("full", None), ("tiny", 5))
+        for tier, face, no_face in (("full", None, None), ("tiny", 5, 16))
     ]
     assert inputs.viewers() == frozenset()
 

@@ -290,10 +290,10 @@ def test_pictures_deleted_earlier_need_an_approval_and_the_refusal_says_how_many
 def test_what_a_candidate_would_open_counts_recipes(services, packs, tmp_path):
     bare = pack(
         tmp_path / "pack",
-        ("tiers.yaml", "visible_watermark: faint, ", ""),
-        ("checks.yaml", "visible_watermark: at_least faint, ", ""),
+        ("tiers.yaml", "visible_watermark: soft, ", ""),
+        ("checks.yaml", "visible_watermark: at_least soft, ", ""),
     )
-    stronger = pack(tmp_path / "stronger", ("tiers.yaml", "visible_watermark: faint", "visible_watermark: clear"))
+    stronger = pack(tmp_path / "stronger", ("tiers.yaml", "visible_watermark: soft", "visible_watermark: clear"))
     given = {
         "subject_age": "age_13_15",
         "assurance": "verified",

@@ -28,7 +28,7 @@ def canvas(width, height, seed=0):
 
 
 def test_the_face_of_a_portrait_is_found_where_it_is(detector):
-    box = face.crop_face(detector.find(portrait()))
+    box = face.crop_face(detector.find(portrait()).faces)
     assert box.left == pytest.approx(FACE[0], abs=20)
     assert box.top == pytest.approx(FACE[1], abs=25)
     assert 0.95 < box.span / (FACE[2] - FACE[0]) < 1.25
@@ -42,7 +42,7 @@ def test_faces_down_to_a_sixteenth_of_the_frame_are_found(detector, width):
     small = part.resize((round(part.width * factor), round(part.height * factor)), Image.Resampling.LANCZOS)
     frame = Image.new("RGB", (768, 768), (150, 160, 170))
     frame.paste(small, (200, 100) if width < 96 else (0, 0))
-    box = face.crop_face(detector.find(frame))
+    box = face.crop_face(detector.find(frame).faces)
     assert box is not None
     assert 0.95 < box.span / (width * 4) < 1.6  # too wide protects more
 
@@ -51,7 +51,7 @@ def test_faces_down_to_a_sixteenth_of_the_frame_are_found(detector, width):
 def test_turned_faces_are_found(detector, degrees):
     turned = portrait().rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(150, 160, 170))
     side = min(turned.size)
-    box = face.crop_face(detector.find(turned.resize((side, side)) if degrees % 90 else turned))
+    box = face.crop_face(detector.find(turned.resize((side, side)) if degrees % 90 else turned).faces)
     assert box is not None
 
 
@@ -60,7 +60,7 @@ def test_several_faces_are_found_each_once(detector):
     part = portrait().crop((110, 0, 340, 300))
     for index in range(9):
         frame.paste(part, (20 + 300 * (index % 3), 300 * (index // 3)))
-    sure = [candidate for candidate in detector.find(frame) if candidate.confidence >= face.SURE_CONFIDENCE]
+    sure = [candidate for candidate in detector.find(frame).faces if candidate.confidence >= face.SURE_CONFIDENCE]
     assert len(sure) == 9
 
 
@@ -68,12 +68,12 @@ def test_several_faces_are_found_each_once(detector):
 def test_a_picture_without_a_face_is_one_whole_face_to_the_budget(detector, name):
     image = pictures.opened(pictures.photograph(name)).convert("RGB")
     side = min(image.size)
-    assert face.widest_face_px(detector.find(image), side) == side
+    assert face.widest_face_px(detector.find(image), side) >= side
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (16, 16), (2048, 1024), (64, 33)])
 def test_any_shape_of_frame_is_looked_at(detector, size):
-    assert isinstance(detector.find(canvas(*size)), list)
+    assert isinstance(detector.find(canvas(*size)), face.FaceSearch)
 
 
 def test_noise_and_flat_ground_are_no_faces(detector):
@@ -81,4 +81,4 @@ def test_noise_and_flat_ground_are_no_faces(detector):
         Image.new("RGB", (300, 300), (200, 150, 120)),
         Image.fromarray(np.random.default_rng(1).integers(0, 255, (300, 300, 3), dtype=np.uint8)),
     ):
-        assert face.crop_face(detector.find(image)) is None
+        assert face.crop_face(detector.find(image).faces) is None

@@ -1,7 +1,9 @@
 """Which rendition is shown while pictures follow a change of the policy: never more than both policies allow."""
 
+import math
 import random
 from array import array
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +17,12 @@ TIERS = ("none", "tiny", "low", "medium", "full")
 SITUATIONS = ("stranger", "mutual", "connection", "self")
 BASE = {
     "tiny": TierRecipe(
-        edge=96, face_px=5, visible_watermark="faint", invisible_watermark="best_effort", provenance="sidecar"
+        edge=96,
+        face_px=5,
+        no_face_px=16,
+        visible_watermark="soft",
+        invisible_watermark="best_effort",
+        provenance="sidecar",
     ),
     "low": TierRecipe(
         edge=160, face_px=16, visible_watermark="clear", invisible_watermark="best_effort", provenance="sidecar"
@@ -24,9 +31,10 @@ BASE = {
     "full": TierRecipe(edge=1024, invisible_watermark="best_effort", provenance="embedded"),
 }
 OTHER = {
-    "edge": (64, 96, 128, 320, 640), "face_px": (3, 5, 16, None), "visible_watermark": ("none", "faint", "clear", "strong"),
+    "edge": (64, 96, 128, 320, 640), "face_px": (3, 5, 16, None), "no_face_px": (12, 16, 24, None),
+    "visible_watermark": ("none", "soft", "faint", "clear", "strong"),
     "invisible_watermark": ("none", "best_effort", "required"), "provenance": ("none", "sidecar", "embedded"),
-    "crop": ("face", "centre"), "quality": (60, 90), "variants": (1, 2),
+    "crop": ("face", "centre"), "quality": (60, 90), "variants": (1, 2), "visible_pattern": ("tiles", "fine", "sparse"),
 }  # fmt: skip
 
 
@@ -71,7 +79,13 @@ def allows(policy, tier, recipe):
     """An account of its own of what a policy allows: no field that hides is weaker than in some tier up to this one."""
     rank = {outcome.tier: outcome.rank[0] for outcome in policy.outcomes}
     up_to = [name for name in policy.pixels if name in rank and tier != NONE_TIER and rank[name] <= rank[tier]]
-    shows = lambda tier: [protection.FIELDS[name].exposure(getattr(tier, name)) for name in protection.HIDING]  # noqa: E731
+
+    def shows(tier):
+        face = math.inf if tier.face_px is None else tier.face_px
+        no_face = max(face, tier.no_face_px or 0)
+        others = [name for name in protection.HIDING if name not in {"face_px", "no_face_px"}]
+        return [face, no_face, *(protection.FIELDS[name].exposure(getattr(tier, name)) for name in others)]
+
     return any(all(a <= b for a, b in zip(shows(recipe), shows(policy.pixels[name]), strict=True)) for name in up_to)
 
 
@@ -122,6 +136,27 @@ def test_what_looks_otherwise_and_protects_alike_goes_on_being_shown():
     old, new = table(BASE, given), table(cropped, given)
     (shown,) = choose_rendition(rendered(old), new, "medium", lambda: (old, "medium"))
     assert shown.recipe == BASE["medium"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ((5, 16), (5, None), False),  # the whole picture is one face again
+        ((5, 16), (5, 12), False),
+        ((5, None), (5, 16), True),
+        ((5, 16), (6, 24), True),
+        ((14, None), (5, 16), False),
+        ((5, None), (4, 16), False),
+        ((5, 24), (None, None), True),
+        ((None, None), (5, 24), False),
+    ],
+)
+def test_closing_what_a_picture_without_a_face_may_show_hides_what_was_rendered_before(before, after, shown):
+    tiers = [{"tiny": replace(BASE["tiny"], face_px=face, no_face_px=no_face)} for face, no_face in (before, after)]
+    given = dict.fromkeys(SITUATIONS, "tiny")
+    old, new = (table(recipes, given) for recipes in tiers)
+    found = choose_rendition(rendered(old), new, "tiny", lambda: (old, "tiny"))
+    assert [rendition.recipe for rendition in found] == ([tiers[0]["tiny"]] if shown else [])
 
 
 def test_a_picture_whose_recipe_nobody_knows_counts_as_unmarked():

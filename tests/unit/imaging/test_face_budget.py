@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nightlight.imaging import face, face_budget
-from nightlight.imaging.face import Face
+from nightlight.imaging.face import Face, FaceSearch
 from tests.support import pictures
 
 SHARES = st.floats(0.001, 1)
@@ -63,13 +63,13 @@ def test_a_budget_that_the_canvas_keeps_anyway_changes_nothing():
 
 @pytest.mark.parametrize("faces", [[], [Face(0, 0, 20, 26, 0.34)], [Face(0, 0, 5, 5, 0.2)] * 3])
 def test_without_a_sure_face_the_whole_square_is_taken_for_one(faces):
-    assert face.widest_face_px(faces, 300) == 300
+    assert face.widest_face_px(FaceSearch(tuple(faces)), 300) == 300
 
 
 def test_the_widest_of_all_that_may_be_a_face_counts():
     sure, unsure = Face(0, 0, 70, 91, 0.9), Face(0, 0, 180, 180, 0.25)
-    assert face.widest_face_px([sure], 300) == pytest.approx(77)
-    assert face.widest_face_px([sure, unsure], 300) == pytest.approx(198)
+    assert face.widest_face_px(FaceSearch((sure,)), 300) == pytest.approx(77)
+    assert face.widest_face_px(FaceSearch((sure, unsure)), 300) == pytest.approx(198)
     assert face.crop_face([sure, unsure]) == sure
 
 
@@ -78,7 +78,7 @@ def test_a_face_on_its_side_is_as_wide_as_its_box_is_high():
 
 
 def test_small_faces_do_not_let_a_missed_one_through_in_full():
-    assert face.widest_face_px([Face(0, 0, 10, 13, 0.9)], 300) == face.LEAST_SHARE * 300
+    assert face.widest_face_px(FaceSearch((Face(0, 0, 10, 13, 0.9),)), 300) == face.LEAST_SHARE * 300
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,19 @@ def test_the_networks_input_is_bounded(width, height):
     across, down = face.input_size(width, height)
     assert across % 32 == down % 32 == 0
     assert across * down <= 1.3 * face.INPUT_PIXELS
+
+
+def test_the_least_share_is_that_of_the_search():
+    small = (Face(0, 0, 10, 13, 0.9),)
+    assert face.widest_face_px(FaceSearch(small, least_share=0.7), 300) == pytest.approx(210)
+
+
+def test_a_hint_counts_as_wide_as_it_is_and_without_a_sure_face_a_wider_one_counts_too():
+    small, hint = Face(0, 0, 10, 13, 0.9), Face(0, 0, 400, 520, 0.2)
+    assert face.widest_face_px(FaceSearch((small,), (hint,)), 300) == pytest.approx(440)
+    assert face.widest_face_px(FaceSearch((), (hint,)), 300) == pytest.approx(440)
+
+
+def test_a_search_that_failed_rules_no_face_out():
+    assert not FaceSearch().no_face
+    assert face.widest_face_px(FaceSearch(), 300) == 300

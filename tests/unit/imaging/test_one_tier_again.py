@@ -21,9 +21,9 @@ class Counted(InProcessDecoder):
     def __init__(self):
         self.edges = []
 
-    def frame(self, data, header, *, edge, region=None, stages=None):
+    def frame(self, data, header, *, edge, **how):
         self.edges.append(edge)
-        return super().frame(data, header, edge=edge, region=region, stages=stages)
+        return super().frame(data, header, edge=edge, **how)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from nightlight.imaging.blurhash import blurhash
+from nightlight.imaging.blurhash import COMPONENTS, blurhash
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.imaging.crop import Region
 from nightlight.imaging.encode import encode, unexpected_parts
-from nightlight.imaging.face import Face, FaceDetector
+from nightlight.imaging.face import Face, FaceDetector, FaceSearch, crop_face
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import UploadCaps
@@ -43,11 +43,14 @@ def described():
 class Says:
     """A detector that has been told where the faces are."""
 
-    def __init__(self, *faces):
-        self.faces = faces
+    def __init__(self, *faces, no_face=False):
+        self.faces, self.no_face = faces, no_face
 
     def find(self, frame):
-        return list(self.faces)
+        return FaceSearch(faces=self.faces, no_face=self.no_face)
+
+    def largest(self, frame):
+        return crop_face(self.faces)
 
 
 def test_one_rendition_for_each_recipe_within_its_edge(all_recipes, render):
@@ -141,11 +144,12 @@ def test_a_recipes_digest_follows_everything_in_it():
             {"quality": 81},
             {"format": "jpeg"},
             {"visible_watermark": "clear"},
+            {"visible_pattern": "sparse"},
             {"face_px": 9},
             {"design": "x"},
         )
     ]
-    assert len({recipe.digest, *(other.digest for other in others)}) == 7
+    assert len({recipe.digest, *(other.digest for other in others)}) == 8
     assert recipe.digest == Recipe(tier="low", edge=64).digest
 
 
@@ -227,10 +231,18 @@ def test_where_the_detector_breaks_the_whole_picture_is_a_face(in_process):
             raise RuntimeError("the network is gone")
 
     rendered = replace(in_process, face_finder=Broken()).render(
-        pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)]
+        pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6, no_face_px=16)]
     )
     assert rendered.face_share == 1
     assert rendered.renditions[0].grid == 6
+    assert not rendered.renditions[0].no_face
+
+
+@pytest.mark.parametrize(("no_face", "grid"), [(True, 16), (False, 6)])
+def test_a_picture_has_its_tiers_detail_without_a_face_only_where_the_search_saw_none(in_process, no_face, grid):
+    pipeline = replace(in_process, face_finder=Says(no_face=no_face))
+    (tiny,) = pipeline.render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6, no_face_px=16)]).renditions
+    assert (tiny.grid, tiny.no_face) == (grid, no_face)
 
 
 def test_a_sharper_tier_behind_a_softer_one_is_not_made_from_it(in_process):
@@ -275,7 +287,8 @@ def test_a_blurhash_is_what_the_reference_makes_of_it(seed):
     import numpy as np
 
     image = pictures.gradient(32, 32, seed=seed)
-    assert blurhash(image) == reference.encode(np.asarray(image), 4, 4)
+    assert blurhash(image) == reference.encode(np.asarray(image), COMPONENTS, COMPONENTS)
+    assert len(blurhash(image)) == 12
 
 
 def test_the_placeholders_blurhash_is_its_own():

