@@ -99,7 +99,7 @@ def _row(sandbox, suite, name, data, shown):
 
 def _error(frame, wanted, factor):
     """Return the mean difference of two frames, reduced by a factor first: a decoder that scales is sharper."""
-    reduced = [np.asarray(Image.fromarray(np.uint8(one)).reduce(factor)).astype(int) for one in (frame, wanted)]
+    reduced = [np.asarray(Image.fromarray(np.uint8(pixels)).reduce(factor)).astype(int) for pixels in (frame, wanted)]
     return float(np.abs(reduced[0] - reduced[1]).mean())
 
 
