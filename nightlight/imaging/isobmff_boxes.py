@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from nightlight.imaging.header import integer, u16, u32
-from nightlight.imaging.header_limits import UNBOUNDED, HeaderTally
 from nightlight_core.errors import TruncatedImage
+
+if TYPE_CHECKING:
+    from nightlight.imaging.header_limits import HeaderTally
 
 # Boxes that hold nothing but boxes, among those that a decoder of pictures opens.
 _HOLDERS = frozenset({b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts"})
@@ -68,14 +71,6 @@ def boxes(
             return
         yield bytes(view[start + 4 : start + 8]), start + header, min(start + size, end)
         start += size
-
-
-def is_cut_off(view: memoryview) -> bool:
-    """Say whether the last box of a file reaches beyond its end."""
-    tally, end = HeaderTally(UNBOUNDED), 0
-    for _, _, end in boxes(view, 0, len(view), tally, outermost=True):  # noqa: B007 - the last end
-        pass
-    return end < len(view)
 
 
 # A full box's count has 16 bits, or 32 from a version on.

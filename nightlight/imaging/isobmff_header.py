@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nightlight.imaging.header import Header, integer, u16, u32
 from nightlight.imaging.isobmff_boxes import boxes, walk
+from nightlight.imaging.item_locations import Extents, check_extents, read_locations
 from nightlight.imaging.item_transform import Transform
 from nightlight_core.errors import UnsupportedFormat
 
@@ -35,7 +36,7 @@ _SAMPLES = {0: 1.0, 1: 1.5, 2: 2.0, 3: 3.0}  # samples a pixel by HEVC's chroma_
 
 @dataclass(slots=True)
 class _Meta:
-    """The lists of ``meta`` by item: its type, its properties in order, and references by kind."""
+    """The lists of ``meta`` by item: its type, its properties in order, references by kind, and where its data lie."""
 
     primary: int | None = None
     types: dict[int, bytes] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class _Meta:
     associations: dict[int, list[int]] = field(default_factory=dict)
     references: dict[bytes, dict[int, list[int]]] = field(default_factory=dict)
     tracks: list[tuple[int, int]] = field(default_factory=list)
+    locations: dict[int, Extents] = field(default_factory=dict)
 
     def properties_of(self, item: int) -> list[tuple[bytes, int, int]]:
         """Return the properties of an item: their kind, where they begin and end."""
@@ -87,6 +89,8 @@ def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -
     alpha = _alpha(view, meta, meta.primary)
     for item in alpha:
         _count(view, meta, item, coding, 0, otherwise=(width, height))
+    # Of a HEIC a missing thumbnail says that the upload was cut off; libheif 1.15 refuses it too.
+    check_extents(view, meta.locations, meta.locations if format_ == "heic" else coding.extents, format_)
     own = meta.properties_of(meta.primary)
     transform = Transform.read(view, own, (width, height))
     # libavif decodes a grid whole.
@@ -112,6 +116,8 @@ def _read(view: memoryview, tally: HeaderTally) -> _Meta:
     for path, at, end in walk(view, tally):
         if path == (b"meta", b"pitm"):
             meta.primary = u32(view, at + 4) if view[at] else u16(view, at + 4)
+        elif path == (b"meta", b"iloc"):
+            meta.locations = read_locations(view, at, tally)
         elif path == (b"meta", b"iinf"):
             _read_types(view, at + (8 if view[at] else 6), end, tally, meta)
         elif path == (b"meta", b"iref"):

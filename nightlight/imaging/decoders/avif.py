@@ -13,8 +13,6 @@ from nightlight.imaging.decoders.item import OpenedItem, coded_size
 from nightlight.imaging.decoders.native import address
 from nightlight.imaging.decoders.opened import refusing
 from nightlight.imaging.decoders.plane_rows import PlaneRows, Planes, check, libavif
-from nightlight.imaging.isobmff_boxes import is_cut_off
-from nightlight_core.errors import TruncatedImage
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -55,8 +53,6 @@ class OpenedAvif(OpenedItem):
         try:
             fields = self._parsed(library, view, held)
         except OSError:
-            if is_cut_off(view):
-                raise TruncatedImage(f"{self._header.format}: the picture's data were cut off") from None
             amended = amended_boxes(view)
             if amended is None:
                 raise

@@ -5,6 +5,8 @@ import struct
 import numpy as np
 import pytest
 
+from nightlight.imaging.header_limits import HeaderBounds, HeaderTally
+from nightlight.imaging.item_locations import check_extents, read_locations
 from nightlight.imaging.probe import UploadCaps, probe
 from nightlight_core.errors import CorruptImage, TruncatedImage, UnsupportedFormat
 from tests.support import odd, phone_pictures, pictures
@@ -101,9 +103,24 @@ def test_what_follows_the_last_box_is_passed_over(data, trailer):
 
 @pytest.mark.parametrize("data", [AVIF, pictures.heic(image=PICTURE)], ids=["avif", "heic"])
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
-def test_a_file_that_was_cut_off_is_refused_as_such(data, share):
-    with pytest.raises(TruncatedImage):
-        odd.frame(data[: int(len(data) * share)])
+def test_a_file_that_was_cut_off_is_refused_at_the_upload_with_how_much(data, share):
+    with pytest.raises(TruncatedImage, match=r"\d+ % of the") as refused:
+        probe(data[: int(len(data) * share)], odd.CAPS)
+    assert int(str(refused.value).split()[1]) <= 100 * share
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_locations_of_every_version_are_read(version):
+    extents = struct.pack(">II", 40, 5) + struct.pack(">II", 60, 7)
+    number, count = (struct.pack(">I", 3), struct.pack(">I", 1)) if version == 2 else (b"\0\3", b"\0\1")
+    method = b"" if version == 0 else b"\0\0"
+    body = bytes((version, 0, 0, 0, 0x44, 0x40)) + count + number + method + b"\0\0"
+    body += struct.pack(">IH", 1000, 2) + extents
+    locations = read_locations(memoryview(body), 0, HeaderTally(HeaderBounds()))
+    assert locations == {3: [(1040, 5), (1060, 7)]}
+    check_extents(memoryview(bytes(1067)), locations, {3, 4}, "avif")
+    with pytest.raises(TruncatedImage, match="avif: 91 % of the picture's 12 bytes arrived"):
+        check_extents(memoryview(bytes(1066)), locations, {3, 4}, "avif")
 
 
 def test_the_first_frame_of_a_sequence_is_shown_where_its_still_picture_is_missing():
