@@ -120,22 +120,27 @@ class StateChange:
     blurhash: str | None = None
 
 
-def change(tx: Transaction, transition: StateTransition, image_id: ImageId, now: datetime, told: StateChange) -> None:
+def change(
+    tx: Transaction, transition: StateTransition, image_id: ImageId, now: datetime, state_change: StateChange
+) -> None:
     """Make a transition, with its line in the audit log, in the caller's transaction; the row is locked from here on.
 
     Raises Conflict if the image is in another state than the transition starts from.
     """
-    words = told.reason_detail
+    words = state_change.reason_detail
     values: dict[str, object] = {
         "state": transition.target,
-        "reason": told.reason,
+        "reason": state_change.reason,
         "reason_detail": words[:MAX_DETAIL_CHARACTERS] if words else None,
         **dict.fromkeys(transition.stamps, now),
     }
-    if told.blurhash is not None:
-        values["blurhash"] = told.blurhash
+    if state_change.blurhash is not None:
+        values["blurhash"] = state_change.blurhash
     row = images.c.image_id == image_id, images.c.state.in_(transition.sources)
     if tx.connection.execute(update(images).where(*row).values(values)).rowcount != 1:
         raise Conflict(f"an image to {transition.name} must be {' or '.join(transition.sources)}")
-    entry = {**(told.detail or {}), **({"reason": told.reason} if told.reason is not None else {})}
-    tx.audit.append(transition.event, now=now, actor=told.actor, image_id=image_id, detail=entry)
+    entry = {
+        **(state_change.detail or {}),
+        **({"reason": state_change.reason} if state_change.reason is not None else {}),
+    }
+    tx.audit.append(transition.event, now=now, actor=state_change.actor, image_id=image_id, detail=entry)

@@ -41,13 +41,13 @@ class Tiling(ctypes.Structure):
     )
 
 
-class Options(ctypes.Structure):
+class _Options(ctypes.Structure):
     """The beginning of ``heif_decoding_options``."""
 
     _fields_ = (("version", ctypes.c_uint8), ("ignore_transformations", ctypes.c_uint8))
 
 
-class Limits(ctypes.Structure):
+class _Limits(ctypes.Structure):
     """The beginning of ``heif_security_limits``."""
 
     _fields_ = (("version", ctypes.c_uint8), ("pixels", ctypes.c_uint64), ("tiles", ctypes.c_uint64))
@@ -71,7 +71,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "heif_context_alloc": (_POINTER, ()),
     "heif_context_free": (None, (_POINTER,)),
     "heif_context_set_max_decoding_threads": (None, (_POINTER, _INT)),
-    "heif_context_get_security_limits": (ctypes.POINTER(Limits), (_POINTER,)),
+    "heif_context_get_security_limits": (ctypes.POINTER(_Limits), (_POINTER,)),
     "heif_context_read_from_memory_without_copy": (Error, (_POINTER, _POINTER, ctypes.c_size_t, _POINTER)),
     "heif_context_get_primary_image_handle": (Error, (_POINTER, _OUT)),
     "heif_image_handle_release": (None, (_POINTER,)),
@@ -81,12 +81,12 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "heif_image_handle_get_nclx_color_profile": (Error, (_POINTER, ctypes.POINTER(ctypes.POINTER(Nclx)))),
     "heif_image_get_nclx_color_profile": (Error, (_POINTER, ctypes.POINTER(ctypes.POINTER(Nclx)))),
     "heif_nclx_color_profile_free": (None, (ctypes.POINTER(Nclx),)),
-    "heif_decoding_options_alloc": (ctypes.POINTER(Options), ()),
-    "heif_decoding_options_free": (None, (ctypes.POINTER(Options),)),
-    "heif_decode_image": (Error, (_POINTER, _OUT, _INT, _INT, ctypes.POINTER(Options))),
+    "heif_decoding_options_alloc": (ctypes.POINTER(_Options), ()),
+    "heif_decoding_options_free": (None, (ctypes.POINTER(_Options),)),
+    "heif_decode_image": (Error, (_POINTER, _OUT, _INT, _INT, ctypes.POINTER(_Options))),
     "heif_image_handle_decode_image_tile": (
         Error,
-        (_POINTER, _OUT, _INT, _INT, ctypes.POINTER(Options), ctypes.c_uint32, ctypes.c_uint32),
+        (_POINTER, _OUT, _INT, _INT, ctypes.POINTER(_Options), ctypes.c_uint32, ctypes.c_uint32),
     ),
     "heif_image_release": (None, (_POINTER,)),
     "heif_image_get_colorspace": (_INT, (_POINTER,)),
