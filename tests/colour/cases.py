@@ -1,6 +1,5 @@
 """The files of ``make colour``: every format, kind of colour, orientation and odd size, made here from known pixels."""
 
-import os
 from itertools import product
 
 import numpy as np
@@ -185,12 +184,3 @@ def _sizes():
         progressive = pictures.encoded(image, "JPEG", quality=95, subsampling=2, progressive=True)
         yield Case(f"JPEG, progressive, {width} x {height}", progressive)
         yield Case(f"PNG, interlaced, {width} x {height}", pictures.png(image, interlaced=True))
-
-
-def of_folder(folder):
-    """Return a case for each file of a folder, by its name."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    return [Case(os.fsdecode(path.name), path.read_bytes()) for path in paths]
-
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".jxl"}

@@ -33,7 +33,10 @@ def decode(name, data, format_, size):
             "avifdec": [source, target],
             "heif-convert": [source, target],
         }
-        ended = subprocess.run([program, *commands[program]], capture_output=True, check=False, timeout=60)
+        try:
+            ended = subprocess.run([program, *commands[program]], capture_output=True, check=False, timeout=60)
+        except subprocess.TimeoutExpired:
+            return None
         if ended.returncode or not target.exists():
             return None
         try:

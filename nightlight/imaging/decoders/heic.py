@@ -14,6 +14,7 @@ from PIL import Image
 
 from nightlight.imaging.decoders.heif_functions import Nclx, Tiling, check, libheif
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
+from nightlight.imaging.decoders.native import address
 from nightlight.imaging.decoders.opened import refusing
 from nightlight.imaging.decoders.plane_rows import YUV400, YUV420, YUV422, YUV444, PlaneRows, Planes
 
@@ -35,10 +36,11 @@ _BYTE_BITS = 8
 class OpenedHeic(OpenedItem):
     """The primary item of a HEIC."""
 
-    def _read(self, held: ExitStack, start: int, length: int) -> tuple[int, int]:
+    def _read(self, held: ExitStack, view: memoryview) -> tuple[int, int]:
         library = libheif()
         if library is None:
             raise OSError("no libheif with these functions")
+        start, length = held.enter_context(address(view))
         context = library.heif_context_alloc()
         if not context:
             raise MemoryError

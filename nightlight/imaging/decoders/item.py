@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.decoders.native import address
 from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
 from nightlight.imaging.decoders.strips import StripResizer, plain
 
@@ -38,14 +37,13 @@ class OpenedItem(OpenedUpload):
         self.size = (header.width, header.height)
         self._coded, self._corner = coded_size(header), header.aperture[:2] if header.aperture else (0, 0)
         with refusing(header), ExitStack() as held:
-            start, length = held.enter_context(address(view_of(data)))
-            seen = self._read(held, start, length)
+            seen = self._read(held, view_of(data))
             if seen != self._coded:
                 raise ValueError(f"the decoder sees {seen[0]} x {seen[1]} pixels, the header {self._coded}")
             self._held = held.pop_all()
 
-    def _read(self, held: ExitStack, start: int, length: int) -> tuple[int, int]:
-        """Read the boxes at an address; return the width and height that the decoder sees. Raises OSError.
+    def _read(self, held: ExitStack, view: memoryview) -> tuple[int, int]:
+        """Read the boxes of a file; return the width and height that the decoder sees. Raises OSError.
 
         ``held`` gets what must be freed, whatever happens.
         """

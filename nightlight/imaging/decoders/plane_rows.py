@@ -16,10 +16,11 @@ from typing import Any
 from PIL import Image
 
 from nightlight.imaging.decoders.native import address, linked_library
+from nightlight_core.errors import TruncatedImage
 
 _VERSION = b"1."
 _RGBA_FORMAT = 1
-_OK, _OUT_OF_MEMORY = 0, 26
+_OK, _TRUNCATED, _OUT_OF_MEMORY = 0, 20, 26
 # Chroma may be sampled every second row.
 _CHROMA_ROWS = 2
 YUV444, YUV422, YUV420, YUV400 = 1, 2, 3, 4
@@ -111,9 +112,11 @@ def libavif() -> ctypes.CDLL | None:
 
 
 def check(library: ctypes.CDLL, result: int) -> None:
-    """Raise OSError with libavif's word for a failure, or MemoryError."""
+    """Raise OSError with libavif's word for a failure, TruncatedImage, or MemoryError."""
     if result == _OUT_OF_MEMORY:
         raise MemoryError
+    if result == _TRUNCATED:
+        raise TruncatedImage("avif: the picture's data were cut off")
     if result != _OK:
         raise OSError(library.avifResultToString(result).decode("ascii", "replace"))
 

@@ -1,5 +1,6 @@
 """Colours that a file names by numbers: what Chromium 156 shows of the same files, and what counts for nothing."""
 
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -141,6 +142,18 @@ def test_a_profile_goes_before_gamma_and_numbers_before_a_profile_in_a_png(forma
     assert numbered == ((None, p3) if format_ == "PNG" else (profile, None))
     assert colour_space.colours(header, (12, 13, 0), None) == (None, p3)
     assert colour_space.colours(header, (1, 13, 0), None) == (None, None)
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"x" * 400, "longer", "unsigned"])
+def test_a_profile_that_is_none_leaves_the_word_to_gamma(spoilt):
+    profile = icc_profile(ColourSpace(PRIMARIES[12], 13.0))
+    if spoilt == "longer":  # than the data that came
+        spoilt = (len(profile) + 8).to_bytes(4) + profile[4:]
+    elif spoilt == "unsigned":
+        spoilt = profile.replace(b"acsp", b"none", 1)
+    compressed = (b"iCCP", b"name\0\0" + zlib.compress(spoilt))
+    assert shown(compressed, gamma(100_000)) == shown(gamma(100_000))
+    assert shown(compressed) == shown()
 
 
 def test_the_matrix_of_srgb_is_that_of_its_standard():
