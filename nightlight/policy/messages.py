@@ -33,6 +33,7 @@ _SENTENCES: Mapping[str, str] = {
     "tuple_type": "must be a list: [a, b], or a line with - for each entry",
     "list_type": "must be a list: [a, b], or a line with - for each entry",
     "dict_type": "must be pairs of a key and a value: {{a: b}}",
+    "single_value": "must be a single value",
     "calendar_date": "must be a date that exists",
     "model_type": "must be pairs of a key and a value: {{a: b}}",
     "model_attributes_type": "must be pairs of a key and a value: {{a: b}}",

@@ -22,8 +22,20 @@ Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 def _listed(value: object) -> object:
-    """Take a single word for a list of one."""
-    return [value] if isinstance(value, str) else value
+    """Take a single word for a list of one, and a number, which is no word, too."""
+    return [value] if type(value) in {str, int, float} else value
+
+
+def _single(value: object) -> object:
+    """Refuse a list or pairs where one value stands."""
+    if isinstance(value, list | tuple | dict):
+        raise PydanticCustomError("single_value", "not a single value")
+    return value
+
+
+def _written(value: object) -> object:
+    """Take a number alone for its text: what it lacks is told by whoever reads the text."""
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _decimal(value: object) -> object:
@@ -135,7 +147,7 @@ class TiersDocument(HeadedDocument):
 
 
 # A value of an outcome where it is used: what is not in the vocabulary's list is refused with the list.
-Value = bool | int | float | str
+Value = Annotated[bool | int | float | str, BeforeValidator(_single)]
 
 
 class Ceiling(Document):
@@ -196,6 +208,10 @@ class Identified(Document):
     id: Identifier
 
 
+# A limit of a recipe's field, such as `at_most 5`.
+Limit = Annotated[Used, BeforeValidator(_written)]
+
+
 class AlwaysLimits(Document):
     """A ceiling over a whole region; ``recipe`` limits fields of tiers, such as ``{face_px: at_most 5}``."""
 
@@ -205,7 +221,7 @@ class AlwaysLimits(Document):
     cache_s_at_most: Value | None = None
     per_hour_at_most: Value | None = None
     capture_at_most: Value | None = None
-    recipe: Annotated[dict[Used, Used], Field(max_length=16)] = Field(default_factory=dict)
+    recipe: Annotated[dict[Used, Limit], Field(max_length=16)] = Field(default_factory=dict)
 
     @property
     def caps(self) -> dict[str, Value]:

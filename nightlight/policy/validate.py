@@ -171,6 +171,9 @@ class WordValidator:
         known = getattr(self._vocabulary.outcomes, field)
         if type(value) not in {str, int} or value not in known:
             hint = did_you_mean(value, map(str, known)) if isinstance(value, str) else ""
+            hint = "" if "known:" in hint else hint
+            if isinstance(value, str) and value in map(str, known):
+                hint = "; a number is written without quotes"
             shown = f"'{value[:40]}'" if isinstance(value, str) else str(value).lower()
-            message = f"{field} must be one of {', '.join(map(str, known))}, not {shown}{hint if '?' in hint else ''}"
+            message = f"{field} must be one of {', '.join(map(str, known))}, not {shown}{hint}"
             self._problems.add(source.position(path), "unknown-word", message)
