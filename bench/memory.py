@@ -26,12 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlight.imaging.decoders import available_formats
-from nightlight.imaging.formats import FORMATS, Format
+from nightlight.imaging.formats import Format
 from nightlight.imaging.probe import UploadCaps, decode_bytes, probe
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight.imaging.upload_limits import most_pixels
 from nightlight_core.errors import NightlightError
 from tests.support.phone_pictures import heic_grid
+from tests.support.pictures import jxl
 
 EDGE = 1024
 TILE = 512
@@ -74,6 +75,10 @@ def kinds(image):
         yield "HEIC in tiles", image, "tiles", {}
         yield "HEIC", image, "HEIF", preset
         yield "HEIC 4:4:4", image, "HEIF", {**preset, "chroma": 444}
+    if Format.JXL in available_formats():
+        yield "JPEG XL", image, "jxl", {"distance": 1.0}
+        yield "JPEG XL lossless", image, "jxl", {"distance": 0, "effort": 1}
+        yield "JPEG XL with alpha", faded, "jxl", {"distance": 1.0}
 
 
 def main():
@@ -115,7 +120,7 @@ def dearest(console):
     table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
     for title in ("kind", "pixels", "helper and decoder, MB", "CPU, s", "estimated, s"):
         table.add_column(title, justify="left" if title == "kind" else "right")
-    with Sandbox() as sandbox:
+    with Sandbox(SandboxLimits(wall_s=300.0)) as sandbox:
         for name in [name for name, *_ in kinds(picture(64, 64))]:
             side = largest(name, caps)
             data = encoded(name, side)
@@ -142,6 +147,8 @@ def encoded(name, side):
 def file_of(frame, format_, how):
     if format_ == "tiles":
         return heic_grid(frame, tile=TILE)
+    if format_ == "jxl":
+        return jxl(frame, **how)
     buffer = BytesIO()
     frame.save(buffer, format_, **how)
     return buffer.getvalue()
@@ -151,8 +158,7 @@ def largest(name, caps):
     """Return the largest side whose header passes: from what a small picture of the kind says of itself."""
     sample = probe(encoded(name, TILE * 2), caps, edge=EDGE)
     side = math.isqrt(most_pixels(sample, BYTES_A_PIXEL, caps, edge=EDGE)) - 1
-    most = max(caps.max_decode_bytes, caps.max_whole_decode_bytes if FORMATS[sample.format].held_whole else 0)
-    while decode_bytes(replace(sample, width=side, height=side, coded=side * side), edge=EDGE) > most:
+    while decode_bytes(replace(sample, width=side, height=side, coded=side * side), edge=EDGE) > caps.max_decode_bytes:
         side -= 16  # a square may be reduced where a picture of 4 by 3 is not
     return side // TILE * TILE if name == "HEIC in tiles" else side
 

@@ -115,8 +115,8 @@ def _face_box(rendered: RenderResult) -> Box:
     left, top, right, _ = rendered.square
     side = right - left
     x, y, half = 0.5, 0.5, 0.25
-    if rendered.faces:
-        face = rendered.faces[0]
+    if rendered.search.faces:
+        face = rendered.search.faces[0]
         x, y = (face.left + face.width / 2 - left) / side, (face.top + face.height / 2 - top) / side
         half = min(0.6 * max(face.width, face.height) / side, 0.5)
     x, y = min(max(x, half), 1 - half), min(max(y, half), 1 - half)

@@ -37,6 +37,7 @@ from nightlight.imaging.decoded_frame import StageTimes, make_frame
 from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
 from nightlight.imaging.header import Header
+from nightlight.imaging.normalise import prepare_colours
 from nightlight.imaging.probe import UploadCaps, probe
 from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooLarge
 
@@ -150,6 +151,9 @@ def warm_up() -> None:
     everything = UploadCaps(formats=frozenset(Format))
     for name in available_formats():
         for sample in FORMATS[name].warm_up:
+            if isinstance(sample, bytes):
+                make_frame(BytesIO(sample), probe(sample, everything, edge=8), edge=8)
+                continue
             image = Image.new("I;16", small.size) if sample.mode == "I;16" else small.convert(sample.mode)
             buffer = BytesIO()
             try:
@@ -157,6 +161,7 @@ def warm_up() -> None:
             except OSError:  # a build that can decode a format and not encode it
                 continue
             make_frame(buffer, probe(buffer.getvalue(), everything, edge=8), edge=8)
+    prepare_colours()
     for broken in (b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\x89PNG\r\n\x1a\n"):
         try:
             make_frame(BytesIO(broken), Header(Format.JPEG, 16, 16), edge=8)

@@ -59,7 +59,7 @@ class SandboxLimits:
     started. A picture with an estimate of more than ``slow_s`` CPU seconds is decoded at a low priority.
     """
 
-    memory_bytes: int = 240_000_000
+    memory_bytes: int = 165_000_000
     cpu_s: int = 20
     wall_s: float = 20.0
     start_s: float = 60.0

@@ -97,7 +97,7 @@ def _tried(compiled: Compiled, end: str, mutants: set[tuple[str, str]]) -> Itera
             if not opens(before, ranks):
                 continue
             caught = _gap(ranks) or not still_holds(compiled, ranks, box)
-            if caught or (rule.dated and _told(compiled, ranks, box, days)):
+            if caught or (rule.dated and _case_differs(compiled, ranks, box, days)):
                 yield rule.id, mutant.change, None
                 continue
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
@@ -178,7 +178,7 @@ def _moved(compiled: Compiled, rule: PolicyRule) -> Iterator[_Mutant]:
         yield _Mutant(change, None, {}, box, (days[0], days[1]))
 
 
-def _told(compiled: Compiled, ranks: Mapping[str, Ranks], box: Box, days: tuple[str, str]) -> bool:
+def _case_differs(compiled: Compiled, ranks: Mapping[str, Ranks], box: Box, days: tuple[str, str]) -> bool:
     """Say whether a case of one of the days is answered otherwise by ``ranks``, which stand in ``box``."""
     outcomes = compiled.pack.vocabulary.outcomes
     for _, document in compiled.pack.cases:

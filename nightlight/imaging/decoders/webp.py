@@ -21,9 +21,9 @@ from nightlight.imaging.crop import UPRIGHT, fitted_size
 from nightlight.imaging.decode_memory import webp_scale
 from nightlight.imaging.decoders.native import address, linked_library
 from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
-from nightlight.imaging.decoders.shrink import FILTER, GAP, plain
+from nightlight.imaging.decoders.strips import FILTER, GAP, plain
 from nightlight.imaging.exif import exif_orientation
-from nightlight.imaging.webp_header import Frame, canvas, chunks, first_frame
+from nightlight.imaging.webp_header import PROFILE, Frame, canvas, chunks, first_frame
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
@@ -139,8 +139,9 @@ class OpenedWebp(OpenedUpload):
 
     @property
     def icc_profile(self) -> bytes | None:
-        """Return the ICC profile of the file; None without one."""
-        return self._metadata(b"ICCP") if canvas(self._view) else None
+        """Return the ICC profile of the file; None without one, or where the file's flags announce none."""
+        extended = canvas(self._view)
+        return self._metadata(b"ICCP") if extended and extended[2] & PROFILE else None
 
     def _metadata(self, name: bytes) -> bytes | None:
         for chunk in chunks(self._view, 12, len(self._view)):
@@ -173,6 +174,14 @@ class OpenedWebp(OpenedUpload):
         return plain(fitted, premultiplied=self._header.alpha), (0, 0, *fitted.size)
 
 
+def _is_alpha_damaged(view: memoryview, frame: Frame) -> bool:
+    """Say whether the header of a frame's alpha cannot be read (RFC 9649, 2.7.1.2): libwebp calls that no memory."""
+    if not frame.alpha or frame.lossless:
+        return False
+    size, head = int.from_bytes(view[frame.begin + 4 : frame.begin + 8], "little"), view[frame.begin + 8]
+    return size < 2 or head & 3 > 1 or head >> 4 & 3 > 1 or head >> 6 > 1  # noqa: PLR2004 - the codes of the RFC
+
+
 def _within(low: float, high: float, limit: int) -> tuple[int, int]:
     """Return the whole, even pixels from ``low`` to ``high`` with a margin, within a side of a frame."""
     return max(0, math.floor(low / 2) * 2 - _MARGIN), min(limit, math.ceil(high) + _MARGIN)
@@ -203,7 +212,7 @@ def _decode(view: memoryview, frame: Frame, crop: tuple[int, int, int, int], siz
         options.use_scaling = int(size != crop[2:])
         options.scaled_width, options.scaled_height = size
         status = library.WebPDecode(source, length, ctypes.byref(config))
-    if status == _OUT_OF_MEMORY:
+    if status == _OUT_OF_MEMORY and not _is_alpha_damaged(view, frame):
         raise MemoryError
     if status:
         raise OSError(_STATUS.get(status, f"libwebp's status {status}"))

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from nightlight.imaging.crop import fitted_size
-from nightlight.imaging.decoders.shrink import FILTER, fitted
+from nightlight.imaging.decoders.shrink import fitted
+from nightlight.imaging.decoders.strips import FILTER
 from nightlight.imaging.pixels import shared_pixels
 from tests.support import pictures
 
