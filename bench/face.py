@@ -188,7 +188,8 @@ def measure(parts, product, networks, console):
         console.print(f"fewer than {attackers.LEAST_FITTING} other people with two photographs: no model is fitted")
     preview = next(recipe.tier for recipe in product.recipes if recipe.preview)
     same_photograph(measured, parts, product, preview)
-    return measured.rows
+    order = [*(recipe.tier for recipe in product.recipes), HASH]
+    return sorted(measured.rows, key=lambda row: order.index(row["tier"]))
 
 
 def shown(console, rows):

@@ -18,7 +18,7 @@ MARKS = (3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48)
 
 def _pyplot(path):
     mpl.use("svg" if path.suffix == ".svg" else "agg")
-    mpl.rcParams["svg.hashsalt"] = "nightlight"
+    mpl.rcParams |= {"svg.hashsalt": "nightlight", "svg.fonttype": "none"}
     from matplotlib import pyplot as plt
 
     return plt
@@ -55,7 +55,7 @@ def attackers(path, rows, tiers, claimed):
         axis.set(xlim=(0, 108), ylim=(-0.7, len(each) - 0.3))
         axis.grid(axis="x", alpha=0.3)
     axes[-1, 0].set_xlabel(
-        "people found again, % (at 1 % false matches; the same photograph: found first). Dashed: claims"
+        "people found again, %. Dashed: what the tier claims"
     )
     _saved(figure, path)
 
