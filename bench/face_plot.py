@@ -54,9 +54,7 @@ def attackers(path, rows, tiers, claimed):
         axis.set_title(name, loc="left", fontsize="medium")
         axis.set(xlim=(0, 108), ylim=(-0.7, len(each) - 0.3))
         axis.grid(axis="x", alpha=0.3)
-    axes[-1, 0].set_xlabel(
-        "people found again, %. Dashed: what the tier claims"
-    )
+    axes[-1, 0].set_xlabel("people found again, %. Dashed: what the tier claims")
     _saved(figure, path)
 
 
