@@ -54,6 +54,8 @@ CERTAIN, BOX_TO_FACE = 0.6, 0.93
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 PACKAGED = {"skimage": "data/astronaut.png", "matplotlib": "mpl-data/sample_data/grace_hopper.jpg"}
 CELL = 220
+# What was measured is written so often, in composites.
+SAVE_EVERY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,28 @@ def seen_as_none(faces: list[Portrait], first: int, count: int, detector: FaceDe
     return {"pictures": count, "no_face": missed}
 
 
+def ordinary(faces: list[Portrait], count: int, detector: FaceDetector) -> dict[str, dict[str, float]]:
+    """Return what the further passes cost pictures in which nothing was missed, in pixels of the tier's grid.
+
+    Portraits as they are, and four of them as one picture, in which every face is about a fifth as wide as the square.
+    """
+    grids: dict[str, list[tuple[int, int]]] = {"portrait": [], "four portraits": []}
+    for number in track(range(count), "ordinary pictures", transient=True):
+        four = Image.new("RGB", (500, 500))
+        for place in range(4):
+            portrait = faces[(4 * number + place) % len(faces)].image
+            four.paste(portrait.resize((250, 250), Image.Resampling.BICUBIC), (place % 2 * 250, place // 2 * 250))
+        for name, picture in (("portrait", faces[number % len(faces)].image), ("four portraits", four)):
+            search, side = detector.find(picture), min(picture.size)
+            widths = widest_face_px(FaceSearch(search.faces), side), widest_face_px(search, side)
+            grids[name].append(tuple(face_budget.grid_side(side, width, TIER.face_px) for width in widths))
+    medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in grids.items()}
+    return {
+        name: {"before": medians[name][0], "now": medians[name][1], "same": sum(a == b for a, b in rows) / len(rows)}
+        for name, rows in grids.items()
+    }
+
+
 def cost(detector: FaceDetector, picture: Image.Image, runs: int = 30) -> dict[str, float]:
     """Return the CPU milliseconds of the first pass alone and of the whole search, medians of one run."""
     times: dict[str, list[float]] = {"first_pass_ms": [], "search_ms": []}
@@ -211,11 +235,14 @@ def main() -> None:
     for number in track(range(options.first, options.first + options.count), "composites", transient=True):
         seed = options.half * 1_000_000 + number
         outcomes.append(measure(compose(kinds[number % len(kinds)], faces, seed), seed, pipeline))
+        if options.json and len(outcomes) % SAVE_EVERY == 0:
+            options.json.write_text(json.dumps({"outcomes": [asdict(outcome) for outcome in outcomes]}) + "\n")
     show(console, outcomes)
     result = {"outcomes": [asdict(outcome) for outcome in outcomes], "cost": cost(detector, faces[0].image)}
     long = [outcome.large_shown for outcome in outcomes if outcome.kind == "long picture"]
     console.print(f"long pictures whose large face shows: {sum(long)} of {len(long)}")
     result["single_faces"] = seen_as_none(faces, options.first, options.count // 4, detector)
+    result["ordinary"] = ordinary(faces, options.count // 16, detector)
     if options.no_face:
         result["no_face"] = no_faces(options.no_face, detector)
     console.print({name: value for name, value in result.items() if name != "outcomes"})

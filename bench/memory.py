@@ -84,6 +84,7 @@ def kinds(image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=6.0)
+    parser.add_argument("--only", default="", help="kinds with this word in their name")
     options = parser.parse_args()
     side = int((options.megapixels * 1e6) ** 0.5) // TILE * TILE
     image = picture(side, side)
@@ -96,7 +97,7 @@ def main():
         picture(16, 16).save(buffer, "JPEG")
         sandbox.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
         idle = sandbox.peak_kb
-        for name, frame, format_, how in kinds(image):
+        for name, frame, format_, how in (kind for kind in kinds(image) if options.only in kind[0]):
             data = file_of(frame, format_, how)
             header = probe(data, anything, edge=EDGE)
             try:
@@ -111,17 +112,17 @@ def main():
     console = Console(width=100, highlight=False)
     console.print(table)
     console.print(f"an idle child: {idle / 1024:.0f} MB")
-    dearest(console)
+    dearest(console, options.only)
 
 
-def dearest(console):
+def dearest(console, only):
     """For each kind the largest picture that the usual caps allow: helper and decoder together, at their most."""
     caps = UploadCaps(formats=frozenset(Format))
     table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
     for title in ("kind", "pixels", "helper and decoder, MB", "CPU, s", "estimated, s"):
         table.add_column(title, justify="left" if title == "kind" else "right")
     with Sandbox(SandboxLimits(wall_s=300.0)) as sandbox:
-        for name in [name for name, *_ in kinds(picture(64, 64))]:
+        for name in [name for name, *_ in kinds(picture(64, 64)) if only in name]:
             side = largest(name, caps)
             data = encoded(name, side)
             header = probe(data, UploadCaps(formats=frozenset(Format), max_decode_bytes=10**12), edge=EDGE)

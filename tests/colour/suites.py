@@ -48,7 +48,7 @@ class Row:
 
 def pictures_below(folder):
     """Return (suite, path) of every file below a folder that begins like a picture."""
-    found = []
+    pictures = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size <= LARGEST):
         with path.open("rb") as file:
             try:
@@ -56,25 +56,25 @@ def pictures_below(folder):
             except UnsupportedFormat:
                 continue
         parts = path.relative_to(folder).parts
-        found.append((parts[0] if len(parts) > 1 else "", path))
-    return found
+        pictures.append((parts[0] if len(parts) > 1 else "", path))
+    return pictures
 
 
 def compare(folder):
     """Return a Row for every picture below a folder."""
-    rows, found = [], pictures_below(folder)
+    rows, files = [], pictures_below(folder)
     with Sandbox() as sandbox:
-        for first in track(range(0, len(found), BATCH), "suites"):
-            batch = found[first : first + BATCH]
-            files = [path.read_bytes() for _, path in batch]
-            for (suite, path), data, shown in zip(batch, files, browser.show(files), strict=True):
+        for first in track(range(0, len(files), BATCH), "suites"):
+            batch = files[first : first + BATCH]
+            uploads = [path.read_bytes() for _, path in batch]
+            for (suite, path), data, shown in zip(batch, uploads, browser.show(uploads), strict=True):
                 rows.append(_row(sandbox, suite, os.fsdecode(path.name), data, shown))
     return rows
 
 
 def _row(sandbox, suite, name, data, shown):
     format_ = sniff(data)
-    row = lambda *found: Row(suite, name, str(format_), *found)  # noqa: E731 - three fields are the same in each
+    row = lambda *fields: Row(suite, name, str(format_), *fields)  # noqa: E731 - three fields are the same in each
     try:
         header = probe(data, UploadCaps(formats=available_formats()), edge=EDGES[0])
         frames = [np.asarray(sandbox.frame(data, header, edge=edge)) for edge in EDGES]
@@ -124,8 +124,8 @@ def tables(rows):
         counts[f"all {row.format}"][row.outcome] += 1
         counts["all"][row.outcome] += 1
     summary = Table("suite", *OUTCOMES)
-    for name, found in counts.items():
-        summary.add_row(name, *(str(found[outcome] or "") for outcome in OUTCOMES))
+    for name, outcomes in counts.items():
+        summary.add_row(name, *(str(outcomes[outcome] or "") for outcome in OUTCOMES))
     single = Table("suite", "file", "outcome", "error", "detail")
     for row in rows:
         if row.outcome not in ("both", "neither", "cut off"):

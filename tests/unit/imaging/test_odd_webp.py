@@ -20,15 +20,15 @@ PROFILED = pictures.encoded(PICTURE, "WEBP", lossless=True, icc_profile=PROFILE)
 
 
 def chunks(data):
-    at, found = 12, []
+    at, parts = 12, []
     while at + 8 <= len(data):
         size = struct.unpack("<I", data[at + 4 : at + 8])[0]
-        found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
+        parts.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
         at += 8 + size + (size & 1)
-    return found
+    return parts
 
 
-def of(parts):
+def webp(parts):
     body = b"".join(kind + struct.pack("<I", len(data)) + data + bytes(len(data) & 1) for kind, data in parts)
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
@@ -38,7 +38,7 @@ def flags(data, value):
 
 
 def test_alpha_that_the_flags_do_not_announce_is_not_used():
-    opaque = of([part for part in chunks(ALPHA) if part[0] == b"VP8 "])
+    opaque = webp([part for part in chunks(ALPHA) if part[0] == b"VP8 "])
     assert np.array_equal(odd.frame(flags(ALPHA, 0)), odd.frame(opaque))
     assert not np.array_equal(odd.frame(ALPHA), odd.frame(opaque))
 
@@ -46,7 +46,7 @@ def test_alpha_that_the_flags_do_not_announce_is_not_used():
 def test_lossless_alpha_that_the_flags_do_not_announce_is_not_used():
     ((_, pixels),) = chunks(pictures.encoded(RGBA, "WEBP", lossless=True, exact=True))
     canvas = struct.pack("<I", 95)[:3] + struct.pack("<I", 63)[:3]
-    extended = of([(b"VP8X", bytes(4) + canvas), (b"VP8L", pixels)])
+    extended = webp([(b"VP8X", bytes(4) + canvas), (b"VP8L", pixels)])
     assert np.array_equal(odd.frame(extended), np.asarray(PICTURE))
 
 
@@ -59,7 +59,7 @@ def test_a_profile_that_the_flags_do_not_announce_is_not_used():
 def test_alpha_that_cannot_be_read_is_damage_and_no_want_of_memory(head):
     canvas, _, picture = chunks(ALPHA)
     with pytest.raises(CorruptImage):
-        odd.frame(of([canvas, (b"ALPH", head + b"xx" if head else b""), picture]))
+        odd.frame(webp([canvas, (b"ALPH", head + b"xx" if head else b""), picture]))
 
 
 def test_the_first_frame_is_as_large_as_its_pixels_say():
