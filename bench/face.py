@@ -93,15 +93,15 @@ def off_the_shelf(measured, parts, networks, recipes):
     for network in networks:
         few = DLIB_PAIRS if isinstance(network, recognisers.DlibResNet) else None
         probes, enrolled = parts.probes[:few], parts.enrolled[:few]
-        clear[network.name] = described(network, (one.clear() for one in enrolled), "clear")
+        clear[network.name] = described(network, (photograph.clear() for photograph in enrolled), "clear")
         for recipe in recipes:
             tier = recipe.tier
-            shown[network.name, tier] = described(network, (one.seen(tier) for one in probes), tier)
+            shown[network.name, tier] = described(network, (photograph.seen(tier) for photograph in probes), tier)
             scores = cosine(shown[network.name, tier], clear[network.name])
             measured.add(tier, "off the shelf", network.name, standardised(scores), parts.mates[:few])
             if recipe.face_px and few is None:
                 softened[network.name, tier] = described(
-                    network, (one.seen(tier) for one in enrolled), f"softened, {tier}"
+                    network, (photograph.seen(tier) for photograph in enrolled), f"softened, {tier}"
                 )
                 scores = cosine(shown[network.name, tier], softened[network.name, tier])
                 measured.add(tier, "softened gallery", network.name, standardised(scores), parts.mates)
@@ -112,13 +112,15 @@ def fitted(measured, parts, networks, tiers, vectors):
     """Fit models to each tier on other people, and measure each of them, and all fused, on one picture and on several."""
     clear, shown, softened = vectors
     networks = [network for network in networks if not isinstance(network, recognisers.DlibResNet)]
-    people = np.array([one.person for one in parts.fitting])
-    targets = [described(network, (one.clear() for one in parts.fitting), "fitting") for network in networks]
+    people = np.array([photograph.person for photograph in parts.fitting])
+    targets = [
+        described(network, (photograph.clear() for photograph in parts.fitting), "fitting") for network in networks
+    ]
     names = [network.name for network in networks]
-    extra = [one for each in parts.several.values() for one in each]
+    extra = [photograph for each in parts.several.values() for photograph in each]
     for tier in progress(tiers, "fitting"):
         rows = {
-            part: np.stack([attackers.pixels(one.seen(tier)) for one in photographs])
+            part: np.stack([attackers.pixels(photograph.seen(tier)) for photograph in photographs])
             for part, photographs in (("fit", parts.fitting), ("probes", parts.probes), ("enrolled", parts.enrolled))
         }
         models = attackers.Fitted(rows["fit"], people, targets)
@@ -136,10 +138,10 @@ def fitted(measured, parts, networks, tiers, vectors):
 def several(measured, parts, tier, models, networks, enrolled):
     """Measure all fused with several pictures of a person, beside one picture of the same people."""
     rows, clear, softened = enrolled
-    extra = [one for each in parts.several.values() for one in each]
-    scores = models.scores(np.stack([attackers.pixels(one.seen(tier)) for one in extra]), rows, clear)
+    extra = [photograph for each in parts.several.values() for photograph in each]
+    scores = models.scores(np.stack([attackers.pixels(photograph.seen(tier)) for photograph in extra]), rows, clear)
     for network in networks:
-        vectors = described(network, (one.seen(tier) for one in extra), f"several, {tier}")
+        vectors = described(network, (photograph.seen(tier) for photograph in extra), f"several, {tier}")
         scores[network.name] = cosine(vectors, softened[network.name, tier])
     count = len(extra) // len(parts.several)
     places, scores = np.array(list(parts.several)), fused(*scores.values())
@@ -151,9 +153,9 @@ def several(measured, parts, tier, models, networks, enrolled):
 
 def by_hash(measured, parts):
     """Fit the LDA to BlurHashes, which everybody is shown: another photograph of the person, by the hash alone."""
-    people = np.array([one.person for one in parts.fitting])
+    people = np.array([photograph.person for photograph in parts.fitting])
     rows = {
-        part: np.stack([face_hash.picture(one.blurhash) for one in photographs])
+        part: np.stack([face_hash.picture(photograph.blurhash) for photograph in photographs])
         for part, photographs in (("fit", parts.fitting), ("probes", parts.probes), ("enrolled", parts.enrolled))
     }
     models = attackers.Fitted(rows["fit"], people, [])
@@ -164,15 +166,15 @@ def by_hash(measured, parts):
 def same_photograph(measured, parts, product, tier):
     """Look for copies of the probes' own photographs among the renditions of all, and among their BlurHashes."""
     library = parts.all
-    pictures = np.stack([attackers.looked_for(one.renditions[tier][0]) for one in library])
-    hashes = np.stack([face_hash.picture(one.blurhash) for one in library])
+    pictures = np.stack([attackers.looked_for(photograph.renditions[tier][0]) for photograph in library])
+    hashes = np.stack([face_hash.picture(photograph.blurhash) for photograph in library])
     for name, cropped in (("encoded again", False), ("cropped otherwise", True)):
-        copies = [copy_of(one, cropped=cropped) for one in parts.probes]
-        for one in progress(copies, f"copies, {name}"):
-            product.render(one, {tier})
-        queries = np.stack([attackers.looked_for(one.renditions[tier][0]) for one in copies])
+        copies = [copy_of(photograph, cropped=cropped) for photograph in parts.probes]
+        for photograph in progress(copies, f"copies, {name}"):
+            product.render(photograph, {tier})
+        queries = np.stack([attackers.looked_for(photograph.renditions[tier][0]) for photograph in copies])
         measured.add(tier, "same photograph", name, attackers.nearness(queries, pictures), parts.mates)
-        queries = np.stack([face_hash.picture(one.blurhash) for one in copies])
+        queries = np.stack([face_hash.picture(photograph.blurhash) for photograph in copies])
         measured.add(HASH, "same photograph", name, attackers.nearness(queries, hashes), parts.mates)
 
 
@@ -181,14 +183,15 @@ def measure(parts, product, networks, console):
     measured = Measured()
     budgeted = [recipe.tier for recipe in product.recipes if recipe.face_px]
     vectors = off_the_shelf(measured, parts, networks, product.recipes)
-    if len({one.person for one in parts.fitting}) >= attackers.LEAST_FITTING:
+    if len({photograph.person for photograph in parts.fitting}) >= attackers.LEAST_FITTING:
         fitted(measured, parts, networks, budgeted, vectors)
         by_hash(measured, parts)
     else:
         console.print(f"fewer than {attackers.LEAST_FITTING} other people with two photographs: no model is fitted")
     preview = next(recipe.tier for recipe in product.recipes if recipe.preview)
     same_photograph(measured, parts, product, preview)
-    return measured.rows
+    order = [*(recipe.tier for recipe in product.recipes), HASH]
+    return sorted(measured.rows, key=lambda row: order.index(row["tier"]))
 
 
 def shown(console, rows):
@@ -214,8 +217,8 @@ def shown(console, rows):
     console.print(table)
 
 
-def percent(found):
-    return f"{100 * found.share:.1f} ({100 * found.low:.1f}-{100 * found.high:.1f})"
+def percent(proportion):
+    return f"{100 * proportion.share:.1f} ({100 * proportion.low:.1f}-{100 * proportion.high:.1f})"
 
 
 def judged(rows, tiers):
@@ -274,7 +277,7 @@ def main():
         raise SystemExit("fewer than two people have two photographs with a face that is found")
     console.print(
         f"{len(parts.probes)} people tested, {len(parts.enrolled):,} enrolled, {len(parts.fitting):,} photographs of "
-        f"{len({one.person for one in parts.fitting}):,} others to fit models on"
+        f"{len({photograph.person for photograph in parts.fitting}):,} others to fit models on"
     )
     networks = recognisers.available(console) + ([] if options.quick else [recognisers.DlibResNet()])
     render(product, parts)

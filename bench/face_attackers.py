@@ -11,6 +11,7 @@ Models are fitted to other people's pictures than those they are tested on, put 
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 
 import cv2
@@ -20,6 +21,7 @@ from face_statistics import cosine, standardised, unit
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 SIDE = 20
@@ -33,6 +35,8 @@ SHRINKAGE = 0.1
 DIRECTIONS = 60
 RIDGE = 1.0
 HIDDEN = 128
+# Rounds over the pictures, at most.
+ROUNDS = 30
 # Fewer people than this are no crowd to fit a model on.
 LEAST_FITTING = 50
 # A picture is looked for by so many pixels a side: the tiers that are searched hold no more.
@@ -71,13 +75,11 @@ class Fitted:
         kernel[np.diag_indices_from(kernel)] += RIDGE
         self.weights = np.linalg.solve(kernel, targets - self.mean)
         self.network = MLPRegressor(
-            hidden_layer_sizes=(HIDDEN,),
-            alpha=1.0,
-            early_stopping=True,
-            n_iter_no_change=4,
-            max_iter=30,
-            random_state=seed,
-        ).fit(self.inputs * DIRECTIONS**0.5, targets - self.mean)
+            hidden_layer_sizes=(HIDDEN,), alpha=1.0, early_stopping=True, n_iter_no_change=4, max_iter=ROUNDS, random_state=seed
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.network.fit(self.inputs * DIRECTIONS**0.5, targets - self.mean)
 
     def scores(self, probes, enrolled, clear):
         """Return the scores (probes, enrolled) of each model; ``clear`` are the vectors of the enrolled photographs."""

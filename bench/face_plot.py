@@ -18,7 +18,7 @@ MARKS = (3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48)
 
 def _pyplot(path):
     mpl.use("svg" if path.suffix == ".svg" else "agg")
-    mpl.rcParams["svg.hashsalt"] = "nightlight"
+    mpl.rcParams |= {"svg.hashsalt": "nightlight", "svg.fonttype": "none"}
     from matplotlib import pyplot as plt
 
     return plt
@@ -41,11 +41,15 @@ def attackers(path, rows, tiers, claimed):
     for axis, (name, each) in zip(axes[:, 0], drawn.items(), strict=True):
         for place, row in enumerate(each):
             # The very photograph is looked for among all: who is found is who comes first.
-            found = row["rates"].first if row["attacker"] == "same photograph" else row["rates"].at_1_percent
+            proportion = row["rates"].first if row["attacker"] == "same photograph" else row["rates"].at_1_percent
             colour = COLOURS[row["attacker"]]
-            axis.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=2.5, alpha=0.5)
-            axis.plot(100 * found.share, place, marker="o", color=colour)
-            axis.annotate(f"{100 * found.share:.0f} %", (100 * found.high + 1.5, place), va="center", fontsize="small")
+            axis.plot(
+                [100 * proportion.low, 100 * proportion.high], [place, place], color=colour, linewidth=2.5, alpha=0.5
+            )
+            axis.plot(100 * proportion.share, place, marker="o", color=colour)
+            axis.annotate(
+                f"{100 * proportion.share:.0f} %", (100 * proportion.high + 1.5, place), va="center", fontsize="small"
+            )
         for claim, attacker in claimed.items():
             limit = getattr(tiers.get(name), claim, None)
             if limit is not None:
@@ -54,9 +58,7 @@ def attackers(path, rows, tiers, claimed):
         axis.set_title(name, loc="left", fontsize="medium")
         axis.set(xlim=(0, 108), ylim=(-0.7, len(each) - 0.3))
         axis.grid(axis="x", alpha=0.3)
-    axes[-1, 0].set_xlabel(
-        "people found again, % (at 1 % false matches; the same photograph: found first). Dashed: claims"
-    )
+    axes[-1, 0].set_xlabel("people found again, %. Dashed: what the tier claims")
     _saved(figure, path)
 
 

@@ -78,8 +78,10 @@ class Parts:
     @property
     def all(self):
         """Return every photograph once, the probes first."""
-        more = (one for each in self.several.values() for one in each)
-        return list({id(one): one for one in (*self.probes, *self.enrolled, *self.fitting, *more)}.values())
+        more = (photograph for each in self.several.values() for photograph in each)
+        return list(
+            {id(photograph): photograph for photograph in (*self.probes, *self.enrolled, *self.fitting, *more)}.values()
+        )
 
 
 class FaceFinder:
@@ -127,7 +129,9 @@ class Product:
         """
         wanted = self.recipes
         if tiers is not None:
-            wanted = [replace(one, invisible_watermark="none", variants=1) for one in wanted if one.tier in tiers]
+            wanted = [
+                replace(recipe, invisible_watermark="none", variants=1) for recipe in wanted if recipe.tier in tiers
+            ]
         result = self.pipeline.render(photograph.data, wanted)
         left, top, right, _ = result.square
         width = Image.open(BytesIO(photograph.data)).width
@@ -163,16 +167,18 @@ def from_folder(folder, finder, sizes, seed, progress):
         *((name, 1) for name in others),
         *((name, MOST_OF_ONE) for name in models),
     ]
-    found = {
+    photographs = {
         name: [each for file in files[name][:most] if (each := finder.photograph(name, file.read_bytes()))]
         for name, most in progress(wanted, "finding faces")
     }
-    pairs = [name for name in pairs if len(found[name]) > 1]
+    pairs = [name for name in pairs if len(photographs[name]) > 1]
     return Parts(
-        probes=[found[name][1] for name in pairs],
-        enrolled=[found[name][0] for name in (*pairs, *others) if found[name]],
-        several={place: found[name][1:] for place, name in enumerate(pairs) if len(found[name]) == 1 + SEVERAL},
-        fitting=[each for name in models if len(found[name]) > 1 for each in found[name]],
+        probes=[photographs[name][1] for name in pairs],
+        enrolled=[photographs[name][0] for name in (*pairs, *others) if photographs[name]],
+        several={
+            place: photographs[name][1:] for place, name in enumerate(pairs) if len(photographs[name]) == 1 + SEVERAL
+        },
+        fitting=[each for name in models if len(photographs[name]) > 1 for each in photographs[name]],
     )
 
 

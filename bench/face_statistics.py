@@ -21,7 +21,7 @@ Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
-class Found:
+class Proportion:
     """How many of ``count`` probes were found, and the limits of the 95 % interval of their share."""
 
     hits: int
@@ -38,9 +38,9 @@ class Found:
 class Rates:
     """One attacker on one tier: found at 1 % and at 0.1 % false matches, and found first among all enrolled."""
 
-    at_1_percent: Found
-    at_01_percent: Found
-    first: Found
+    at_1_percent: Proportion
+    at_01_percent: Proportion
+    first: Proportion
     enrolled: int
     others: int
 
@@ -63,8 +63,8 @@ def wilson(hits, count):
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def found(hits, count):
-    return Found(int(hits), int(count), *wilson(int(hits), int(count)))
+def proportion(hits, count):
+    return Proportion(int(hits), int(count), *wilson(int(hits), int(count)))
 
 
 def standardised(scores):
@@ -90,12 +90,12 @@ def rates(scores, mates):
     if not others.size:
         raise ValueError("no two people to tell apart")
     at = [
-        found((genuine > np.quantile(others, 1 - share)).sum(), len(mates))
+        proportion((genuine > np.quantile(others, 1 - share)).sum(), len(mates))
         for share in (FALSE_MATCHES, FEW_FALSE_MATCHES)
     ]
     # An equal score of somebody else counts against the attacker's mate: a constant score finds nobody.
     above = (np.where(different, scores, -np.inf) >= genuine[:, None]).sum(axis=1)
-    return Rates(*at, found((above == 0).sum(), len(mates)), scores.shape[1], int(others.size))
+    return Rates(*at, proportion((above == 0).sum(), len(mates)), scores.shape[1], int(others.size))
 
 
 def fused(*scores):

@@ -24,33 +24,32 @@ def bench(monkeypatch):
     return face_attackers, face_recognisers, face_statistics
 
 
-def people(generator, count, each, noise):
-    """Pictures of people who differ in a few smooth patterns, under noise: rows, and who is on them."""
-    patterns = generator.standard_normal((12, 1200))
-    faces = generator.standard_normal((count, 12)) @ patterns
+def people(generator, count, each):
+    """Pictures of people who differ in 12 patterns, under the chance of 60 others: rows, and who is on them."""
+    patterns, others = generator.standard_normal((12, 1200)), generator.standard_normal((60, 1200))
     who = np.repeat(np.arange(count), each)
-    return (faces[who] + noise * generator.standard_normal((len(who), 1200))).astype(np.float32), who
+    faces = generator.standard_normal((count, 12)) @ patterns
+    return (faces[who] + 0.5 * generator.standard_normal((len(who), 60)) @ others).astype(np.float32), who
 
 
 def test_models_find_people_whom_they_were_not_fitted_to(bench):
     attackers, _, statistics = bench
-    rows, who = people(np.random.default_rng(1), 160, 4, noise=4)
-    vectors = [np.random.default_rng(2).standard_normal((160, 40))[who]]
-    fit, test = slice(0, 400), slice(400, 640)
-    models = attackers.Fitted(rows[fit], who[fit], [each[fit] for each in vectors])
-    probes, enrolled = rows[test][0::4], rows[test][1::4]
-    scores = models.scores(probes, enrolled, [each[test][1::4] for each in vectors])
+    rows, who = people(np.random.default_rng(1), 160, 4)
+    vectors = np.random.default_rng(2).standard_normal((160, 40))[who]
+    models = attackers.Fitted(rows[:400], who[:400], [vectors[:400]])
+    scores = models.scores(rows[400::4], rows[401::4], [vectors[401::4]])
     assert set(scores) == {"LDA", "kernel ridge", "small network"}
-    assert statistics.rates(statistics.standardised(scores["LDA"]), np.arange(60)).at_1_percent.share > 0.9
+    result = statistics.rates(statistics.standardised(scores["LDA"]), np.arange(60))
+    assert result.at_1_percent.low > 0.5
 
 
-def test_models_fitted_to_chance_find_by_chance(bench):
+def test_other_people_are_found_by_chance_alone(bench):
     attackers, _, statistics = bench
-    generator = np.random.default_rng(3)
-    rows = generator.standard_normal((640, 1200)).astype(np.float32)
-    models = attackers.Fitted(rows[:400], np.repeat(np.arange(100), 4), [])
-    scores = models.scores(rows[400:520], rows[520:], [])["LDA"]
-    assert statistics.rates(scores, np.arange(120)).at_1_percent.low < 0.02
+    rows, who = people(np.random.default_rng(3), 160, 4)
+    models = attackers.Fitted(rows[:400], who[:400], [])
+    scores = models.scores(rows[400::4], rows[401::4], [])["LDA"]
+    strangers = (np.arange(60) + 7) % 60
+    assert statistics.rates(statistics.standardised(scores), strangers).at_1_percent.low < 0.01
 
 
 def test_several_pictures_of_one_person_find_more(bench):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.face_statistics import ENOUGH, cosine, found, fused, rates, standardised, wilson
+from bench.face_statistics import ENOUGH, cosine, fused, proportion, rates, standardised, wilson
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_wilson_intervals_are_the_published_ones(hits, count, low, high):
 
 
 def test_a_share_comes_with_its_counts():
-    assert (found(3, 12).share, found(3, 12).hits, found(3, 12).count) == (0.25, 3, 12)
+    assert (proportion(3, 12).share, proportion(3, 12).hits, proportion(3, 12).count) == (0.25, 3, 12)
 
 
 def test_who_is_told_apart_every_time_is_found_every_time():
@@ -74,8 +74,8 @@ def test_a_constant_score_stays_finite():
 
 def test_fusing_weighs_scores_alike_whatever_their_scale():
     generator = np.random.default_rng(5)
-    one, other = generator.standard_normal((2, 30, 30))
-    assert fused(one, 1000 * other + 7) == pytest.approx(fused(one, other))
+    first, second = generator.standard_normal((2, 30, 30))
+    assert fused(first, 1000 * second + 7) == pytest.approx(fused(first, second))
 
 
 def test_cosines_of_vectors():
