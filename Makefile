@@ -11,7 +11,7 @@
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make format         what ruff can mend by itself
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
-#   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
+#   make bench-face     how well the strongest attacker that a laptop has finds people by each tier; ARGS="--faces FOLDER"
 #   make bench-composites  faces that are easily missed, and what a rendition keeps of them; ARGS="--faces FOLDER"
 #   make bench-watermark  the invisible watermark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them

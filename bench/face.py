@@ -1,333 +1,295 @@
-"""How well a recogniser still finds people by the renditions that a policy makes of their pictures.
+"""How well people are found again by the renditions that a policy makes of their pictures: the strongest attacker that a
+laptop has.
 
-For pairs of photographs of one person, the first is rendered by the policy's tiers and enlarged as an attacker
-would; a recogniser compares it with the second. Accepted at a threshold at which one comparison in a hundred
-between different people passes, the share of pairs that are accepted is the rate of re-identification (TAR at
-1 % FAR), with its 95 % interval (Clopper and Pearson, 1934). The attacker is given more than a real one has: the
-face's exact place and landmarks from the full picture, and a threshold set for the very tier.
+Some people are enrolled by one photograph each. Other photographs of half of them are rendered by the policy's tiers, and
+the attacker says who is who. At the threshold at which one comparison in a hundred between different people passes, the
+share of people who are found is the rate of re-identification. The attackers, weakest first:
 
-The recogniser is dlib's ResNet with its five landmarks, which come inside packages. Photographs are yours:
-a folder with a folder for each person, as Labeled Faces in the Wild is laid out; adults only. Without one, the
-few portraits inside installed packages are used, each paired with a changed copy of itself: that shows the way, and
-the interval says how little it proves.
+    off the shelf       a recogniser as it is published; its scores standardised by enrolled person and by probe
+    softened gallery    the same, with the enrolled photographs put through the tier too
+    fitted              models fitted to the tier on other people's pictures, and all of them fused
+    several pictures    all fused, with ten pictures of one person
+    same photograph     whoever has the photograph from elsewhere looks for it among the renditions, or their BlurHashes
 
-    python bench/face.py [--faces FOLDER] [--policy FOLDER] [--pairs N] [--plot FILE] [--json FILE]
+Every attacker is given the face's landmarks from the full photograph, which is more than a real one has.
+
+Photographs are yours: a folder with a folder for each person, as Labeled Faces in the Wild is laid out; adults only.
+Without one, the few portraits inside installed packages show the way; the output says that they prove nothing.
+
+examples:
+
+    make bench-face                                             the portraits of packages, a minute
+    make bench-face ARGS="--faces ~/lfw --quick"                120 people, some minutes
+    make bench-face ARGS="--faces ~/lfw --json f.json --plot f.svg"    500 people, some 15 minutes of one core
+    make bench-face ARGS="--faces ~/lfw --policy my-policies"   the tiers of another policy
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import itertools
 import json
-import random
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from io import BytesIO
+import logging
 from pathlib import Path
 
 from nightlight import one_thread  # noqa: F401 - before numpy is imported
 
 # isort: split
 
-import dlib
+import face_attackers as attackers
+import face_hash
+import face_plot
+import face_recognisers as recognisers
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+import structlog
+from face_sets import FaceFinder, Product, copy_of, from_folder, from_packages
+from face_statistics import cosine, fused, rates, standardised
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.stats import beta
 
-from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
-from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import UploadCaps
 from nightlight.imaging.recipe import build_recipes
-from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
-from tests.support.in_process import InProcessDecoder
+from nightlight_core.policy.tier import CLAIMS
 
 HERE = Path(__file__).parent
-FAR = 0.01
-# Comparisons between different people from which a threshold for one in a hundred is taken; with fewer, the
-# distance that dlib's authors recommend stands in for it, and no claim is judged.
-ENOUGH = 1000
-# Pairs from which a curve is worth drawing.
-FEW = 30
-RECOMMENDED = 0.6
-BUDGETS = (3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48)
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-CHIP = 150  # the network's input, in pixels
+HASH = "BlurHash"
+# Tested, enrolled and fitting people.
+SIZES, QUICK = (500, 1000, 1200), (120, 240, 300)
+# dlib's network takes a tenth of a second for a face: it is given so many pairs.
+DLIB_PAIRS = 100
+# Which attackers a claim is about.
+CLAIMED = dict(zip(CLAIMS, ("off the shelf", "fitted"), strict=True))
 
 
-def models():
-    folder = Path(find_spec("face_recognition_models").origin).parent / "models"
-    return (
-        dlib.get_frontal_face_detector(),
-        dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat")),
-        dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat")),
-    )
+def progress(steps, description):
+    return track(steps, description=description, transient=True)
 
 
-@dataclass
-class Photograph:
-    """One face: the picture, and its five landmarks in the picture's pixels, float64 (5, 2)."""
-
-    person: str
-    data: bytes
-    picture: Image.Image
-    landmarks: np.ndarray
+def render(product, parts):
+    """Render every photograph: those that are tested by all tiers, the others by those that are searched or fitted to."""
+    needed = {recipe.tier for recipe in product.recipes if recipe.face_px or recipe.preview}
+    tested = {id(probe) for probe in parts.probes}
+    for photograph in progress(parts.all, "rendering"):
+        product.render(photograph, None if id(photograph) in tested else needed)
 
 
-class Recogniser:
-    """dlib's ResNet: 128 numbers for an aligned face; the nearer, the more alike."""
+def described(recogniser, faces, what):
+    return np.stack([recogniser.describe(face) for face in progress(list(faces), f"{recogniser.name}: {what}")])
+
+
+class Measured:
+    """The rows of the report, as they come."""
 
     def __init__(self):
-        self.detect, self.predict, self.network = models()
+        self.rows = []
 
-    def photograph(self, person, data):
-        """Return the photograph, or None where its one largest face is not found."""
-        picture = Image.open(BytesIO(data)).convert("RGB")
-        factor = min(1.0, 1000 / max(picture.size))
-        picture = picture.resize((round(picture.width * factor), round(picture.height * factor)))
-        pixels = np.asarray(picture)
-        boxes = self.detect(pixels, 1)
-        if not boxes:
-            return None
-        shape = self.predict(pixels, max(boxes, key=lambda box: box.area()))
-        landmarks = np.array([(part.x, part.y) for part in shape.parts()], dtype=float)
-        buffer = BytesIO()
-        picture.save(buffer, "JPEG", quality=95)
-        return Photograph(person, buffer.getvalue(), picture, landmarks)
-
-    def describe(self, picture, landmarks):
-        points = dlib.points([dlib.point(round(x), round(y)) for x, y in landmarks])
-        box = dlib.rectangle(*(int(value) for value in (*landmarks.min(axis=0), *landmarks.max(axis=0))))
-        shape = dlib.full_object_detection(box, points)
-        chip = dlib.get_face_chip(np.asarray(picture), shape, CHIP)
-        return np.array(self.network.compute_face_descriptor(chip))
+    def add(self, tier, attacker, name, scores, mates):
+        self.rows.append({"tier": tier, "attacker": attacker, "name": name, "rates": rates(scores, mates)})
 
 
-ATTACKS = {
-    "bicubic": lambda image, size: image.resize((size, size), Image.Resampling.BICUBIC),
-    "Lanczos, sharpened": lambda image, size: image.resize((size, size), Image.Resampling.LANCZOS).filter(
-        ImageFilter.UnsharpMask(radius=size / 100, percent=150, threshold=0)
-    ),
-}
+def off_the_shelf(measured, parts, networks, recipes):
+    """Measure recognisers as they are; return the vectors of the enrolled photographs, clear and by tier, for fusing."""
+    clear, shown, softened = {}, {}, {}
+    for network in networks:
+        few = DLIB_PAIRS if isinstance(network, recognisers.DlibResNet) else None
+        probes, enrolled = parts.probes[:few], parts.enrolled[:few]
+        clear[network.name] = described(network, (one.clear() for one in enrolled), "clear")
+        for recipe in recipes:
+            tier = recipe.tier
+            shown[network.name, tier] = described(network, (one.seen(tier) for one in probes), tier)
+            scores = cosine(shown[network.name, tier], clear[network.name])
+            measured.add(tier, "off the shelf", network.name, standardised(scores), parts.mates[:few])
+            if recipe.face_px and few is None:
+                softened[network.name, tier] = described(
+                    network, (one.seen(tier) for one in enrolled), f"softened, {tier}"
+                )
+                scores = cosine(shown[network.name, tier], softened[network.name, tier])
+                measured.add(tier, "softened gallery", network.name, standardised(scores), parts.mates)
+    return clear, shown, softened
 
 
-def attacked(pipeline, photograph, wanted):
-    """Yield (tier, attack, picture, landmarks) for every rendition, enlarged to the square's own size or more."""
-    rendered = pipeline.render(photograph.data, wanted)
-    left, top, right, _ = rendered.square
-    side = right - left
-    scale = rendered.frame.width / photograph.picture.width
-    inside = photograph.landmarks * scale - (left, top)
-    size = max(side, 600)
-    for rendition in rendered.renditions:
-        small = Image.open(BytesIO(rendition.data)).convert("RGB")
-        for name, enlarge in ATTACKS.items():
-            yield rendition.recipe.tier, name, enlarge(small, size), inside * (size / side)
+def fitted(measured, parts, networks, tiers, vectors):
+    """Fit models to each tier on other people, and measure each of them, and all fused, on one picture and on several."""
+    clear, shown, softened = vectors
+    networks = [network for network in networks if not isinstance(network, recognisers.DlibResNet)]
+    people = np.array([one.person for one in parts.fitting])
+    targets = [described(network, (one.clear() for one in parts.fitting), "fitting") for network in networks]
+    names = [network.name for network in networks]
+    extra = [one for each in parts.several.values() for one in each]
+    for tier in progress(tiers, "fitting"):
+        rows = {
+            part: np.stack([attackers.pixels(one.seen(tier)) for one in photographs])
+            for part, photographs in (("fit", parts.fitting), ("probes", parts.probes), ("enrolled", parts.enrolled))
+        }
+        models = attackers.Fitted(rows["fit"], people, targets)
+        enrolled_clear = [clear[name] for name in names]
+        scores = models.scores(rows["probes"], rows["enrolled"], enrolled_clear)
+        for name, each in scores.items():
+            measured.add(tier, "fitted", name, standardised(each), parts.mates)
+        for name in names:
+            scores[name] = cosine(shown[name, tier], softened[name, tier])
+        measured.add(tier, "fitted", "all fused", fused(*scores.values()), parts.mates)
+        if extra:
+            several(measured, parts, tier, models, networks, (rows["enrolled"], enrolled_clear, softened))
 
 
-def interval(hits, count):
-    """Return the 95 % interval of a share, by Clopper and Pearson."""
-    low = beta.ppf(0.025, hits, count - hits + 1) if hits else 0.0
-    high = beta.ppf(0.975, hits + 1, count - hits) if hits < count else 1.0
-    return float(low), float(high)
+def several(measured, parts, tier, models, networks, enrolled):
+    """Measure all fused with several pictures of a person, beside one picture of the same people."""
+    rows, clear, softened = enrolled
+    extra = [one for each in parts.several.values() for one in each]
+    scores = models.scores(np.stack([attackers.pixels(one.seen(tier)) for one in extra]), rows, clear)
+    for network in networks:
+        vectors = described(network, (one.seen(tier) for one in extra), f"several, {tier}")
+        scores[network.name] = cosine(vectors, softened[network.name, tier])
+    count = len(extra) // len(parts.several)
+    places, scores = np.array(list(parts.several)), fused(*scores.values())
+    for size in (1, count):
+        groups = [np.arange(size) + first for first in range(0, len(extra), count)]
+        name = f"{size} of {len(places)} people"
+        measured.add(tier, "several pictures", name, attackers.together(scores, groups), places)
 
 
-def rates(probes, gallery, partners):
-    """Return hits and pairs: probes (by photograph) against their partners, at FAR among all others."""
-    people = [photograph.person for photograph in gallery]
-    full = np.stack([photograph.full for photograph in gallery])
-    genuine, impostor = [], []
-    for index, vector in probes.items():
-        distances = np.linalg.norm(full - vector, axis=1)
-        genuine += [distances[partner] for partner in partners[index]]
-        impostor += [distance for other, distance in enumerate(distances) if people[other] != people[index]]
-    threshold = np.quantile(impostor, FAR) if len(impostor) >= ENOUGH else RECOMMENDED
-    return int((np.array(genuine) <= threshold).sum()), len(genuine), len(impostor)
-
-
-def from_folder(folder, recogniser, pairs, seed):
-    """Return photographs and, for each that is rendered, its partners; at most ``pairs`` pairs, people drawn by lot."""
-    people = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
-    random.Random(seed).shuffle(people)
-    gallery, partners = [], {}
-    for person in track(people, description="finding faces", transient=True):
-        files = sorted(file for file in person.iterdir() if file.suffix.lower() in SUFFIXES)[:4]
-        if len(partners) >= pairs and len(gallery) >= 2 * pairs:
-            break
-        photographs = [
-            photograph for file in files if (photograph := recogniser.photograph(person.name, file.read_bytes()))
-        ]
-        first = len(gallery)
-        gallery += photographs
-        if len(photographs) > 1 and len(partners) < pairs:
-            partners[first] = list(range(first + 1, first + len(photographs)))
-    return gallery, partners
-
-
-def from_packages(recogniser):
-    """Return the portraits inside packages, each paired with a copy that is turned, darker and flipped."""
-    sources = {
-        "astronaut": Path(find_spec("skimage").origin).parent / "data/astronaut.png",
-        "camera": Path(find_spec("skimage").origin).parent / "data/camera.png",
-        "hopper": Path(find_spec("matplotlib").origin).parent / "mpl-data/sample_data/grace_hopper.jpg",
+def by_hash(measured, parts):
+    """Fit the LDA to BlurHashes, which everybody is shown: another photograph of the person, by the hash alone."""
+    people = np.array([one.person for one in parts.fitting])
+    rows = {
+        part: np.stack([face_hash.picture(one.blurhash) for one in photographs])
+        for part, photographs in (("fit", parts.fitting), ("probes", parts.probes), ("enrolled", parts.enrolled))
     }
-    gallery, partners = [], {}
-    for person, path in sources.items():
-        original = Image.open(path).convert("RGB")
-        changed = ImageEnhance.Brightness(original.rotate(6, Image.Resampling.BICUBIC)).enhance(0.8)
-        buffers = []
-        for image in (original, changed.transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
-            buffer = BytesIO()
-            image.save(buffer, "PNG")
-            buffers.append(recogniser.photograph(person, buffer.getvalue()))
-        if all(buffers):
-            partners[len(gallery)] = [len(gallery) + 1]
-            gallery += buffers
-    return gallery, partners
+    models = attackers.Fitted(rows["fit"], people, [])
+    scores = models.scores(rows["probes"], rows["enrolled"], [])["LDA"]
+    measured.add(HASH, "fitted", "LDA", standardised(scores), parts.mates)
 
 
-def measured(recogniser, gallery, partners, wanted):
-    """Return, for each tier and attack, (hits, pairs, impostors)."""
-    pipeline = Pipeline(
-        UploadCaps(), InProcessDecoder(), FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32)))
-    )
-    for photograph in gallery:
-        photograph.full = recogniser.describe(photograph.picture, photograph.landmarks)
-    probes = {}
-    for index in track(partners, description="rendering and comparing", transient=True):
-        for tier, attack, picture, landmarks in attacked(pipeline, gallery[index], wanted):
-            probes.setdefault((tier, attack), {})[index] = recogniser.describe(picture, landmarks)
-    return {key: rates(vectors, gallery, partners) for key, vectors in probes.items()}
+def same_photograph(measured, parts, product, tier):
+    """Look for copies of the probes' own photographs among the renditions of all, and among their BlurHashes."""
+    library = parts.all
+    pictures = np.stack([attackers.looked_for(one.renditions[tier][0]) for one in library])
+    hashes = np.stack([face_hash.picture(one.blurhash) for one in library])
+    for name, cropped in (("encoded again", False), ("cropped otherwise", True)):
+        copies = [copy_of(one, cropped=cropped) for one in parts.probes]
+        for one in progress(copies, f"copies, {name}"):
+            product.render(one, {tier})
+        queries = np.stack([attackers.looked_for(one.renditions[tier][0]) for one in copies])
+        measured.add(tier, "same photograph", name, attackers.nearness(queries, pictures), parts.mates)
+        queries = np.stack([face_hash.picture(one.blurhash) for one in copies])
+        measured.add(HASH, "same photograph", name, attackers.nearness(queries, hashes), parts.mates)
 
 
-def judged(claim, low, high, impostors):
-    if impostors < ENOUGH:
-        return "too few faces to say"
-    if high <= claim:
-        return "met, upper bound and all"
-    return "not met" if low > claim else "within the interval"
+def measure(parts, product, networks, console):
+    """Return the rows of the report."""
+    measured = Measured()
+    budgeted = [recipe.tier for recipe in product.recipes if recipe.face_px]
+    vectors = off_the_shelf(measured, parts, networks, product.recipes)
+    if len({one.person for one in parts.fitting}) >= attackers.LEAST_FITTING:
+        fitted(measured, parts, networks, budgeted, vectors)
+        by_hash(measured, parts)
+    else:
+        console.print(f"fewer than {attackers.LEAST_FITTING} other people with two photographs: no model is fitted")
+    preview = next(recipe.tier for recipe in product.recipes if recipe.preview)
+    same_photograph(measured, parts, product, preview)
+    return measured.rows
 
 
-def evidence():
-    """Return what was measured before on Labeled Faces in the Wild: (face_px, rate, low, high) in percent."""
-    by_kind = {}
-    with (HERE / "face_evidence.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["kind"] in {"png", "webp"}:
-                figures = [float(row[name]) for name in ("face_px", "tar_percent", "low", "high")]
-                by_kind.setdefault((row["recogniser"], row["kind"]), []).append(figures)
-    return by_kind
-
-
-def plot(path, curve, tiers, count):
-    import matplotlib as mpl
-
-    mpl.use("svg" if path.suffix == ".svg" else "agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9.5, 4.5), constrained_layout=True)
-    for (recogniser, kind), points in evidence().items():
-        widths = [width for width, *_ in points]
-        (line,) = axes.plot(widths, [rate for _, rate, *_ in points], marker=".", label=f"{recogniser}, {kind}")
-        axes.fill_between(
-            widths, [low for *_, low, _ in points], [high for *_, high in points], alpha=0.15, color=line.get_color()
+def shown(console, rows):
+    table = Table(title="share of people who are found again, in percent, with 95 % intervals")
+    for title in ("tier", "attacker", "", "people", "among", "at 1 % false matches", "at 0.1 %", "found first"):
+        table.add_column(title, justify="left" if title in {"tier", "attacker", ""} else "right")
+    before = None
+    for row in rows:
+        result = row["rates"]
+        if before not in {None, row["tier"]}:
+            table.add_section()
+        before = row["tier"]
+        table.add_row(
+            row["tier"],
+            row["attacker"],
+            row["name"],
+            str(result.at_1_percent.count),
+            f"{result.enrolled:,}",
+            percent(result.at_1_percent),
+            percent(result.at_01_percent),
+            percent(result.first),
         )
-    if count >= FEW:
-        for attack in ATTACKS:
-            shares = [100 * curve[budget, attack][0] / curve[budget, attack][1] for budget in BUDGETS]
-            low = [interval(*curve[budget, attack][:2]) for budget in BUDGETS]
-            axes.plot(BUDGETS, shares, marker="o", linestyle="--", label=f"this run, {attack}")
-            axes.fill_between(BUDGETS, [100 * a for a, _ in low], [100 * b for _, b in low], alpha=0.15)
-    for tier in tiers:
-        if tier.face_px:
-            axes.axvline(tier.face_px, color="grey", linestyle=":")
-            axes.annotate(tier.tier, (tier.face_px, 101), ha="center", annotation_clip=False)
-    axes.set(
-        xscale="log", xlabel="face budget, pixels across the face", ylabel="re-identified at 1 % FAR, %", ylim=(0, 100)
+    console.print(table)
+
+
+def percent(found):
+    return f"{100 * found.share:.1f} ({100 * found.low:.1f}-{100 * found.high:.1f})"
+
+
+def judged(rows, tiers):
+    """Yield for each claim of each tier what the strongest attacker that it names came to."""
+    for tier, recipe in tiers.items():
+        for claim, attacker in CLAIMED.items():
+            limit = getattr(recipe, claim)
+            results = [row["rates"] for row in rows if (row["tier"], row["attacker"]) == (tier, attacker)]
+            if limit is None or not results:
+                continue
+            worst = max(results, key=lambda result: result.at_1_percent.share)
+            if not worst.enough:
+                verdict = "too few faces to say"
+            elif worst.at_1_percent.high <= limit:
+                verdict = "met, upper bound and all"
+            else:
+                verdict = "not met" if worst.at_1_percent.low > limit else "within the interval"
+            yield {
+                "tier": tier,
+                "claim": claim,
+                "at_most": limit,
+                "found": percent(worst.at_1_percent),
+                "verdict": verdict,
+            }
+
+
+def parsed():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=Path, help="folder with a folder of photographs for each person")
+    parser.add_argument(
+        "--policy", type=Path, default=HERE.parent / "policies", help="policy pack (default: the default)"
     )
-    axes.set_xticks(BUDGETS, [str(budget) for budget in BUDGETS])
-    axes.axhline(5, color="green", linewidth=0.8)
-    this_run = f"this run: {count} pairs" if count >= FEW else f"this run's {count} pairs are too few to draw"
-    axes.minorticks_off()
-    axes.legend(
-        title=f"bands: 95 % intervals;\n{this_run}", loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small"
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK[0]} tested people, without dlib's slow network")
+    parser.add_argument("--seed", type=int, default=1, help="of the lot that gives out the parts (default 1)")
+    parser.add_argument("--plot", type=Path, help="draw the attackers into this PNG or SVG file")
+    parser.add_argument(
+        "--curve", type=Path, help="draw what was measured by face budget (face_evidence.csv) into this file"
     )
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, help="folder with a folder of photographs for each person")
-    parser.add_argument("--policy", type=Path, default=HERE.parent / "policies")
-    parser.add_argument("--pairs", type=int, default=500, help="people whose pictures are rendered (default 500)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plot", type=Path, help="draw the curve into this PNG or SVG file")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    options = parser.parse_args()
-    console = Console(width=110, highlight=False)
-    recogniser = Recogniser()
-    if options.faces:
-        gallery, partners = from_folder(options.faces, recogniser, options.pairs, options.seed)
-    else:
-        gallery, partners = from_packages(recogniser)
-    if not partners:
-        parser.error("nobody has two photographs with a face that is found")
-    pairs = sum(len(partner_rows) for partner_rows in partners.values())
-    console.print(
-        f"{len(gallery)} photographs of {len({photograph.person for photograph in gallery})} people, {pairs} pairs"
-    )
+    options = parsed()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    console = Console(width=130, highlight=False)
     table = compile_folder(options.policy).table
-    tiers = build_recipes(table.tiers, order=("none", *table.tiers))
-    tiny = min(tiers, key=lambda tier: tier.edge)
-    ladder = [replace(tiny, tier=str(budget), face_px=budget, preview=False) for budget in BUDGETS]
-    rates_of = measured(recogniser, gallery, partners, [*tiers, *ladder])
-    shown = Table(title="re-identified at 1 % false matches")
-    for title in ("tier", "attack", "pairs", "share", "95 % interval", "claim"):
-        shown.add_column(title)
-    report = []
-    for tier, attack in itertools.product(tiers, ATTACKS):
-        hits, count, impostors = rates_of[tier.tier, attack]
-        low, high = interval(hits, count)
-        claim = table.tiers[tier.tier].reidentification_at_most
-        verdict = "" if claim is None else f"{100 * claim:g} %: {judged(claim, low, high, impostors)}"
-        shown.add_row(
-            tier.tier,
-            attack,
-            str(count),
-            f"{100 * hits / count:.1f} %",
-            f"{100 * low:.1f} to {100 * high:.1f} %",
-            verdict,
-        )
-        report.append(
-            {
-                "tier": tier.tier,
-                "attack": attack,
-                "hits": hits,
-                "pairs": count,
-                "impostors": impostors,
-                "low": low,
-                "high": high,
-                "claim": claim,
-            }
-        )
-    console.print(shown)
-    curve = {(budget, attack): rates_of[str(budget), attack] for budget in BUDGETS for attack in ATTACKS}
-    for attack in ATTACKS:
-        console.print(
-            f"{attack}: "
-            + ", ".join(
-                f"{budget} px {100 * curve[budget, attack][0] / curve[budget, attack][1]:.0f} %" for budget in BUDGETS
-            )
-        )
+    product = Product(build_recipes(table.tiers, order=("none", *table.tiers)))
+    if options.curve:
+        face_plot.curve(options.curve, HERE / "face_evidence.csv", product.recipes)
+    finder, sizes = FaceFinder(), QUICK if options.quick else SIZES
+    parts = (
+        from_folder(options.faces, finder, sizes, options.seed, progress) if options.faces else from_packages(finder)
+    )
+    if len(parts.probes) < 2:
+        raise SystemExit("fewer than two people have two photographs with a face that is found")
+    console.print(
+        f"{len(parts.probes)} people tested, {len(parts.enrolled):,} enrolled, {len(parts.fitting):,} photographs of "
+        f"{len({one.person for one in parts.fitting}):,} others to fit models on"
+    )
+    networks = recognisers.available(console) + ([] if options.quick else [recognisers.DlibResNet()])
+    render(product, parts)
+    rows = measure(parts, product, networks, console)
+    shown(console, rows)
+    verdicts = list(judged(rows, table.tiers))
+    for each in verdicts:
+        console.print(f"{each['tier']}, {each['claim']} {each['at_most']}: {each['found']} %: {each['verdict']}")
+    if not options.faces:
+        console.print("These are the portraits of packages, each beside a changed copy of itself: they prove nothing.")
     if options.plot:
-        plot(options.plot, curve, tiers, pairs)
+        face_plot.attackers(options.plot, rows, table.tiers, CLAIMED)
     if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        report = [row | {"rates": row["rates"].as_json()} for row in rows]
+        options.json.write_text(json.dumps({"rows": report, "claims": verdicts}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,10 @@ def seeds():
         from tests.support.phone_pictures import heic_grid
 
         files.append(("heic in tiles", heic_grid(picture.resize((128, 128)), tile=64)))
+    if Format.JXL in available_formats():
+        from tests.support import jxl_files
+
+        files += jxl_files.seeds(picture, alpha)
     if CORPUS.is_dir():
         corpus = (path for path in sorted(CORPUS.iterdir()) if path.suffix != ".csv")
         files += [(path.name, path.read_bytes()) for path in corpus if 0 < path.stat().st_size <= LARGEST_SEED]

@@ -26,12 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlight.imaging.decoders import available_formats
-from nightlight.imaging.formats import FORMATS, Format
+from nightlight.imaging.formats import Format
 from nightlight.imaging.probe import UploadCaps, decode_bytes, probe
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight.imaging.upload_limits import most_pixels
 from nightlight_core.errors import NightlightError
 from tests.support.phone_pictures import heic_grid
+from tests.support.pictures import jxl
 
 EDGE = 1024
 TILE = 512
@@ -74,11 +75,16 @@ def kinds(image):
         yield "HEIC in tiles", image, "tiles", {}
         yield "HEIC", image, "HEIF", preset
         yield "HEIC 4:4:4", image, "HEIF", {**preset, "chroma": 444}
+    if Format.JXL in available_formats():
+        yield "JPEG XL", image, "jxl", {"distance": 1.0}
+        yield "JPEG XL lossless", image, "jxl", {"distance": 0, "effort": 1}
+        yield "JPEG XL with alpha", faded, "jxl", {"distance": 1.0}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=6.0)
+    parser.add_argument("--only", default="", help="kinds with this word in their name")
     options = parser.parse_args()
     side = int((options.megapixels * 1e6) ** 0.5) // TILE * TILE
     image = picture(side, side)
@@ -91,7 +97,7 @@ def main():
         picture(16, 16).save(buffer, "JPEG")
         sandbox.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
         idle = sandbox.peak_kb
-        for name, frame, format_, how in kinds(image):
+        for name, frame, format_, how in (kind for kind in kinds(image) if options.only in kind[0]):
             data = file_of(frame, format_, how)
             header = probe(data, anything, edge=EDGE)
             try:
@@ -106,17 +112,17 @@ def main():
     console = Console(width=100, highlight=False)
     console.print(table)
     console.print(f"an idle child: {idle / 1024:.0f} MB")
-    dearest(console)
+    dearest(console, options.only)
 
 
-def dearest(console):
+def dearest(console, only):
     """For each kind the largest picture that the usual caps allow: helper and decoder together, at their most."""
     caps = UploadCaps(formats=frozenset(Format))
     table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
     for title in ("kind", "pixels", "helper and decoder, MB", "CPU, s", "estimated, s"):
         table.add_column(title, justify="left" if title == "kind" else "right")
-    with Sandbox() as sandbox:
-        for name in [name for name, *_ in kinds(picture(64, 64))]:
+    with Sandbox(SandboxLimits(wall_s=300.0)) as sandbox:
+        for name in [name for name, *_ in kinds(picture(64, 64)) if only in name]:
             side = largest(name, caps)
             data = encoded(name, side)
             header = probe(data, UploadCaps(formats=frozenset(Format), max_decode_bytes=10**12), edge=EDGE)
@@ -142,6 +148,8 @@ def encoded(name, side):
 def file_of(frame, format_, how):
     if format_ == "tiles":
         return heic_grid(frame, tile=TILE)
+    if format_ == "jxl":
+        return jxl(frame, **how)
     buffer = BytesIO()
     frame.save(buffer, format_, **how)
     return buffer.getvalue()
@@ -151,8 +159,7 @@ def largest(name, caps):
     """Return the largest side whose header passes: from what a small picture of the kind says of itself."""
     sample = probe(encoded(name, TILE * 2), caps, edge=EDGE)
     side = math.isqrt(most_pixels(sample, BYTES_A_PIXEL, caps, edge=EDGE)) - 1
-    most = max(caps.max_decode_bytes, caps.max_whole_decode_bytes if FORMATS[sample.format].held_whole else 0)
-    while decode_bytes(replace(sample, width=side, height=side, coded=side * side), edge=EDGE) > most:
+    while decode_bytes(replace(sample, width=side, height=side, coded=side * side), edge=EDGE) > caps.max_decode_bytes:
         side -= 16  # a square may be reduced where a picture of 4 by 3 is not
     return side // TILE * TILE if name == "HEIC in tiles" else side
 

@@ -34,7 +34,7 @@ from rich.table import Table
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.checks import failed_checks
-from nightlight.policy.compile import compile_folder, compile_pack
+from nightlight.policy.compile import compile_bundle, compile_folder, compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.mutate import mutate
@@ -78,6 +78,22 @@ def cold(folder):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak
 
 
+def with_dates(folder):
+    """Write the default pack with rules that begin on 16 days, and return its folder."""
+    shutil.copytree(PACK, folder)
+    regions = [region for region in compile_folder(PACK).space.attributes["region"] if region != "unknown"]
+    days = [f"2027-{month:02}-{day:02}" for month in range(1, 9) for day in (1, 15)]
+    with (folder / "rules.yaml").open("a") as rules:
+        for number, day in enumerate(days):
+            rules.write(
+                f"\n  - id: dated-{number}\n    why: a bench\n    from: {day}\n"
+                f"    when: {{region: {regions[number % len(regions)]}, relation: outsider, "
+                f"context: {'message' if number < len(regions) else 'list'}}}\n"
+                "    unless: {subject_age: adult, assurance: assured, choice: everyone}\n    at_most: {tier: none}\n"
+            )
+    return folder
+
+
 def own_costs(console):
     table = Table(title="Load, prove, compare")
     for name in ("what", "combinations", "CPU s", "peak MB"):
@@ -105,7 +121,15 @@ def own_costs(console):
         (Path(temporary) / "key").write_text(json.dumps(generate_key()[0]))
         key = SigningKey.read(Path(temporary) / "key")
         bundles = [build_bundle(compiled, 1, key) for compiled in (small, big)]
+        dated = compile_folder(with_dates(Path(temporary) / "dated"))
+        data = build_bundle(dated, 1, key)
+
+        def activated():
+            bundle = read_unverified(data)
+            return failed_checks(new := compile_bundle(bundle)), diff(small, new)
+
         for title, action, compiled in (
+            (f"read, compile, prove and compare {len(dated.days)} dates", activated, dated),
             ("load and compile, warm", lambda: compile_folder(PACK), small),
             ("prove", lambda: failed_checks(small), small),
             ("prove, a large pack", lambda: failed_checks(big), big),

@@ -15,8 +15,7 @@ from secrets import token_hex
 import peers
 from rich.table import Table
 
-from nightlight.catalogue.images import RenditionRow
-from nightlight.flows.pictures.put_renditions import put, sign
+from nightlight.flows.pictures.put_renditions import planned_row, put, sign
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.store.local import LocalStore
@@ -40,21 +39,7 @@ def _signer(folder):
 def _row(rendition, marks):
     recipe = rendition.recipe
     mark = marks[recipe.tier] if recipe.invisible_watermark != "none" else None
-    return RenditionRow(
-        name=token_hex(16),
-        tier=recipe.tier,
-        generation=1,
-        recipe=recipe.digest,
-        format=recipe.format,
-        bytes=0,
-        width=0,
-        height=0,
-        sha256="",
-        face_px=recipe.face_px,
-        no_face_px=recipe.no_face_px,
-        watermark=mark,
-        variant=rendition.variant,
-    )
+    return planned_row(recipe, token_hex(16), 1, rendition.variant, watermark=mark, watermark_key=None)
 
 
 def _once(pipeline, sandbox, data, recipes, signer, store):

@@ -105,34 +105,37 @@ DELETE = _transition(
 )  # fmt: skip
 
 
-def change(  # noqa: PLR0913 - what there is to tell of a transition
-    tx: Transaction,
-    transition: StateTransition,
-    image_id: ImageId,
-    now: datetime,
-    *,
-    actor: str,
-    reason: str | None = None,
-    reason_detail: str | None = None,
-    detail: Mapping[str, str | int] | None = None,
-    blurhash: str | None = None,
-) -> None:
-    """Make a transition, with its line in the audit log, in the caller's transaction; the row is locked from here on.
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What there is to tell of a transition.
 
     ``reason`` says why, ``reason_detail`` in words (MAX_DETAIL_CHARACTERS are kept), ``detail`` what else the audit log
-    tells. Raises Conflict if the image is in another state than
-    the transition starts from.
+    tells. ``blurhash`` is the picture's preview, where it has one now.
     """
+
+    actor: str
+    reason: str | None = None
+    reason_detail: str | None = None
+    detail: Mapping[str, str | int] | None = None
+    blurhash: str | None = None
+
+
+def change(tx: Transaction, transition: StateTransition, image_id: ImageId, now: datetime, told: StateChange) -> None:
+    """Make a transition, with its line in the audit log, in the caller's transaction; the row is locked from here on.
+
+    Raises Conflict if the image is in another state than the transition starts from.
+    """
+    words = told.reason_detail
     values: dict[str, object] = {
         "state": transition.target,
-        "reason": reason,
-        "reason_detail": reason_detail[:MAX_DETAIL_CHARACTERS] if reason_detail else None,
+        "reason": told.reason,
+        "reason_detail": words[:MAX_DETAIL_CHARACTERS] if words else None,
         **dict.fromkeys(transition.stamps, now),
     }
-    if blurhash is not None:
-        values["blurhash"] = blurhash
+    if told.blurhash is not None:
+        values["blurhash"] = told.blurhash
     row = images.c.image_id == image_id, images.c.state.in_(transition.sources)
     if tx.connection.execute(update(images).where(*row).values(values)).rowcount != 1:
         raise Conflict(f"an image to {transition.name} must be {' or '.join(transition.sources)}")
-    entry = {**(detail or {}), **({"reason": reason} if reason is not None else {})}
-    tx.audit.append(transition.event, now=now, actor=actor, image_id=image_id, detail=entry)
+    entry = {**(told.detail or {}), **({"reason": told.reason} if told.reason is not None else {})}
+    tx.audit.append(transition.event, now=now, actor=told.actor, image_id=image_id, detail=entry)

@@ -23,6 +23,7 @@ from nightlight.cli import (
     policy_emergency,
     policy_init,
     policy_options,
+    policy_progress,
     policy_rollout,
     provenance_commands,
     receipt_commands,
@@ -48,6 +49,7 @@ policy_init.register(policy_commands.app)
 policy_compare.register(policy_commands.app)
 policy_comply.register(policy_commands.app)
 policy_rollout.register(policy_commands.app)
+policy_progress.register(policy_commands.app)
 policy_emergency.register(policy_commands.app)
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hash_list_commands.app, name="lists")
@@ -111,6 +113,9 @@ def render(
     policy_dir: policy_options.PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder for the renditions, a contact sheet and a report.")] = Path("out"),
     crop: Annotated[str | None, typer.Option(help="The owner's crop: left,top,width,height in pixels.")] = None,
+    patterns: Annotated[
+        bool, typer.Option("--patterns", help="Also draw each pattern of the visible watermark, on a sheet of its own.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make every tier of a policy from one picture, and show what a face keeps of its detail.
@@ -119,7 +124,7 @@ def render(
     """
     from nightlight.cli.render_commands import run
 
-    run(picture, policy_dir, out, crop=crop, as_json=as_json)
+    run(picture, policy_dir, out, crop=crop, patterns=patterns, as_json=as_json)
 
 
 @app.command()

@@ -147,6 +147,7 @@ def run_tests(
 def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
     """Delete and loosen every rule in turn; tell every mistake that opens something and no check would catch.
 
+    The dates of rules are moved too: such a mistake is also caught by a case that says `on` which day.
     Exits 1 if there is any, or if the pack's own checks fail: then every mistake would seem to be caught.
     Example: `nightlight policy mutate policies`
     """
@@ -180,7 +181,8 @@ def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
     else:
         for survivor in report.survivors:
             count = f"{survivor.count:,} combinations{when_text(survivor.begins)}"
-            typer.echo(f"rule '{survivor.rule}', {survivor.change}: opens {count}, no check fails")
+            cases = " and no case of these days" if survivor.dated else ""
+            typer.echo(f"rule '{survivor.rule}', {survivor.change}: opens {count}, no check fails{cases}")
             for summary in survivor.summaries:
                 typer.echo(f"    {summary.text} ({summary.count:,})")
         typer.echo(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightlight.cli.files import read_bytes
-from nightlight.cli.output import JsonFlag, print_json
 from nightlight.cli.policy_compare import WasOption
 from nightlight_core.errors import PolicyRefused, Unavailable
 
@@ -25,9 +24,6 @@ Url = Annotated[str, typer.Option(envvar="NIGHTLIGHT_URL", help="The service.")]
 DEFAULT_URL = "http://127.0.0.1:8080"
 TokenVariable = "NIGHTLIGHT_TOKEN"
 ApprovalFile = Annotated[Path | None, typer.Option(help="What `policy approve` wrote, where the change opens.")]
-# `progress`: pictures wait.
-EXIT_WAITS = 3
-_WATCH_S = 3.0
 BundleFile = Annotated[Path, typer.Argument(help="What `policy build` wrote.")]
 
 
@@ -136,39 +132,6 @@ def stage(
     _print_activation(answer, verb=verb)
 
 
-def progress(
-    url: Url = DEFAULT_URL,
-    as_json: JsonFlag = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing waits.")] = False,
-) -> None:
-    """Say how far pictures follow the policy: what is looked at, rendered again, and about how long the rest takes.
-
-    Exits 0 if nothing waits, 3 if something does. Example: `nightlight policy progress --watch`
-    """
-    runs = call(url, lambda client: client.policy_progress())
-    while watch and runs and runs[0]["state"] == "running":
-        _print_run(runs[0])
-        time.sleep(_WATCH_S)
-        runs = call(url, lambda client: client.policy_progress())
-    if as_json:
-        print_json(runs)
-    elif not runs:
-        typer.echo("no picture was rendered again so far")
-    else:
-        for run in runs:
-            _print_run(run)
-    raise typer.Exit(EXIT_WAITS if any(run["state"] == "running" for run in runs) else 0)
-
-
-def _print_run(run: dict[str, Any]) -> None:
-    pictures, left = run["pictures"], run["seconds_left"]
-    total = "" if pictures is None else f" of {pictures:,}"
-    rest = "" if not left else f", about {left / 60:,.0f} min left at {run['pictures_a_second']:,.1f} a second"
-    what = "follows the policy" if run["kind"] == "follows" else f"by hand {run['scope']}"
-    counts = f"{run['looked_at']:,}{total} looked at, {run['waiting']:,} waiting, {run['rendered']:,} rendered again"
-    typer.echo(f"{run['created_at'][:19]} {run['state']:<8} {what}: {counts}, {run['failed']:,} failed{rest}")
-
-
 def withdraw(
     url: Url = DEFAULT_URL,
     version: Annotated[
@@ -252,7 +215,7 @@ def counters(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to ``nightlight policy``."""
-    for command in (build, approve, activate, shadow, stage, progress, withdraw, rollback, status, fetch, counters):
+    for command in (build, approve, activate, shadow, stage, withdraw, rollback, status, fetch, counters):
         app.command()(command)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from nightlight.cli.files import read_image
 from nightlight.cli.output import print_json, print_table, say
@@ -13,19 +14,25 @@ from nightlight.imaging.crop import Region
 from nightlight.imaging.recipe import build_recipes, with_visible_watermark
 from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import InvalidInput
+from nightlight_core.policy.tier import VisibleWatermarkPattern
 
 if TYPE_CHECKING:
+    from nightlight.imaging.contact_sheet import Box
+    from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import RenderResult, Rendition
     from nightlight_core.policy.table import Table as PolicyTable
 
 SHEET = "sheet.png"
+PATTERN_SHEET = "patterns.png"
 REPORT = "report.json"
 # What is rendered here is looked at and thrown away: its invisible watermarks say 0, under a key that everybody knows.
 _EXAMPLE_KEY = bytes(32)
 
 
-def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bool) -> None:
+def run(picture: Path, policy: Path, out: Path, *, crop: str | None, patterns: bool, as_json: bool) -> None:
     """Render ``picture`` by the policy in ``policy`` into ``out``; print a table, or JSON.
+
+    ``patterns``: its tiers are also drawn with each pattern of the visible watermark.
 
     Raises what the pipeline raises, PolicyRefused, and InvalidInput for a file that is not there or too large.
     """
@@ -60,7 +67,14 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
         rendered = pipeline.render(data, recipes, region=region)
         report = _report(picture, rendered, table, seccomp=sandbox.seccomp)
         frame = sandbox.frame(data, rendered.header, edge=max(recipe.edge for recipe in all_recipes), region=region)
+        sheet = (
+            _pattern_sheet(picture.name, recipes, lambda others: pipeline.render(data, others, region=region))
+            if patterns
+            else None
+        )
     out.mkdir(parents=True, exist_ok=True)
+    if sheet is not None:
+        (out / PATTERN_SHEET).write_bytes(sheet)
     for rendition in rendered.renditions:
         (out / _name(rendition)).write_bytes(rendition.data)
     from nightlight.imaging.contact_sheet import tier_sheet
@@ -71,6 +85,42 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
         print_json(report)
     else:
         _show(report, out)
+
+
+def _pattern_sheet(name: str, recipes: Sequence[Recipe], render: Callable[[Sequence[Recipe]], RenderResult]) -> bytes:
+    """Return a PNG of the tiers that have a visible watermark: without it, and with each pattern, as served."""
+    from nightlight.imaging.contact_sheet import pattern_sheet
+
+    # A tier that requires its invisible watermark has no rendition where that does not read back: here it has one.
+    watermarked = [
+        replace(recipe, variants=1, invisible_watermark=recipe.invisible_watermark.replace("required", "best_effort"))
+        for recipe in recipes
+        if recipe.visible_watermark != "none"
+    ]
+    if not watermarked:
+        raise InvalidInput("--patterns: no tier of this policy has a visible watermark")
+    results = [render([replace(recipe, visible_watermark="none") for recipe in watermarked])]
+    patterns: tuple[str, ...] = get_args(VisibleWatermarkPattern)
+    results += [render([replace(recipe, visible_pattern=pattern) for recipe in watermarked]) for pattern in patterns]
+    box = _face_box(results[0])
+    rows = [
+        (f"{recipe.tier}, {recipe.visible_watermark}", box, [result.renditions[number].data for result in results])
+        for number, recipe in enumerate(watermarked)
+    ]
+    return pattern_sheet(name, ["no watermark", *patterns], rows)
+
+
+def _face_box(rendered: RenderResult) -> Box:
+    """Return a square around the likeliest face in shares of the kept square, or its middle where no face is."""
+    left, top, right, _ = rendered.square
+    side = right - left
+    x, y, half = 0.5, 0.5, 0.25
+    if rendered.search.faces:
+        face = rendered.search.faces[0]
+        x, y = (face.left + face.width / 2 - left) / side, (face.top + face.height / 2 - top) / side
+        half = min(0.6 * max(face.width, face.height) / side, 0.5)
+    x, y = min(max(x, half), 1 - half), min(max(y, half), 1 - half)
+    return x - half, y - half, x + half, y + half
 
 
 def _region(crop: str | None) -> Region | None:

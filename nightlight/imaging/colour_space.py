@@ -45,6 +45,8 @@ _SAME_GAMMA = 0.05
 _SRGB_GAMMA = 45_455
 _UNIT = 100_000
 _LEAST_DETERMINANT = 1e-6
+# The header of an ICC profile, and the number of its tags.
+_LEAST_PROFILE_BYTES = 132
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,22 @@ def colours(
     """Return the ICC profile or the space that counts; neither where a picture is sRGB.
 
     ``cicp``: the numbers of the header, or those of the coded picture where the header has none.
+    A profile that is none, or is shorter than it states, is as good as none.
     In a PNG the numbers of H.273 go before a profile, and that before the rest; elsewhere a profile goes first.
     """
     numbered = _by_numbers(header, cicp)
+    if icc_profile and not _is_profile(icc_profile):
+        icc_profile = None
     if icc_profile and (numbered is None or header.format != "png"):
         return icc_profile, None
     space = numbered or _by_gamma(header) or _SRGB_SPACE
     return None, None if space == _SRGB_SPACE else space
+
+
+def _is_profile(data: bytes) -> bool:
+    """Say whether data begin like an ICC profile, and are as long as it says (ICC.1:2022, 7.2)."""
+    size = int.from_bytes(data[:4], "big")
+    return _LEAST_PROFILE_BYTES <= size <= len(data) and data[36:40] == b"acsp"
 
 
 def _by_numbers(header: Header, cicp: tuple[int, int, int] | None) -> ColourSpace | None:

@@ -13,9 +13,14 @@ from nightlight.imaging.face import SURE_CONFIDENCE
 if TYPE_CHECKING:
     from nightlight.imaging.rendition import RenderResult, Rendition
 
+# Left, top, right, bottom.
+Box = tuple[float, float, float, float]
+
 CELL = 220
 _WIDE = 320
 _GAP = 10
+_FACE = 240
+_PATTERN_LEFT = 140
 _LEFT = 250
 _TOP = 64
 _PAPER = (250, 250, 248)
@@ -83,6 +88,33 @@ def _tier_line(rendition: Rendition) -> str:
     if rendition.no_face:
         detail = f"no face: {rendition.grid} px of detail"
     return f"{rendition.recipe.tier}, {rendition.width} px, {detail}"
+
+
+def pattern_sheet(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Box, Sequence[bytes]]]) -> bytes:
+    """Return a PNG: one row a tier or portrait (name, box of the face, pictures), one column a pattern.
+
+    The box is (left, top, right, bottom) in shares of the picture's sides. Each picture stands at its own size, and its
+    face stands below, enlarged smoothly.
+    """
+    opened = [(name, box, [_opened(data) for data in pictures]) for name, box, pictures in rows]
+    widest = max(picture.width for _, _, pictures in opened for picture in pictures)
+    heights = [pictures[0].height + _FACE + 2 * _GAP for _, _, pictures in opened]
+    column_width = max(widest, _FACE) + _GAP
+    sheet, pen = _titled(title, _PATTERN_LEFT + len(columns) * column_width, sum(heights))
+    text = ImageFont.load_default(17)
+    for number, column in enumerate(columns):
+        pen.text((_PATTERN_LEFT + number * column_width, 42), column, _INK, font=text)
+    top = _TOP
+    for (name, (x0, y0, x1, y1), pictures), height in zip(opened, heights, strict=True):
+        pen.text((_GAP, top), name, _INK, font=text)
+        for number, picture in enumerate(pictures):
+            left = _PATTERN_LEFT + number * column_width
+            sheet.paste(picture, (left, top))
+            box = (x0 * picture.width, y0 * picture.height, x1 * picture.width, y1 * picture.height)
+            face = picture.resize((_FACE, _FACE), Image.Resampling.BICUBIC, box=box)
+            sheet.paste(face, (left, top + picture.height + _GAP // 2))
+        top += height
+    return _png(sheet)
 
 
 def picture_size(data: bytes) -> tuple[int, int]:

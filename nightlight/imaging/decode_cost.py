@@ -30,6 +30,8 @@ _PNG_BYTE_S, _PNG_PIXEL_S = 18e-9, 10e-9
 _PNG_CHANNELS = {"grey": 1, "palette": 1, "rgb": 3}
 # Of GIF: for each pixel of the frame, of the screen, and each byte.
 _GIF_FRAME_S, _GIF_SCREEN_S, _GIF_BYTE_S = 20e-9, 10e-9, 10e-9
+# Of JPEG XL: for each pixel that was transformed, for each sample that was not, and for each byte.
+_JXL_PIXEL_S, _JXL_SAMPLE_S, _JXL_BYTE_S = 60e-9, 130e-9, 30e-9
 # A JPEG without its end may have been cut off, and is decoded twice to know.
 _OPEN_FACTOR = 2
 # Of every format: for each chunk, sub-block or byte that a reader takes by itself, and each byte beside the pixels.
@@ -66,6 +68,13 @@ def gif_s(header: Header, size: int) -> float:
     """Return the estimate of a GIF, by the pixels of its frame and of its screen, and its bytes."""
     pixels_s = header.frame_pixels * _GIF_FRAME_S + header.width * header.height * _GIF_SCREEN_S
     return pixels_s + size * _GIF_BYTE_S
+
+
+def jxl_s(header: Header, size: int) -> float:
+    """Return the estimate of a JPEG XL, by its pixels, its samples that are coded as they are, and its bytes."""
+    colours = 0 if header.lossless else 1 if header.colour == "grey" else 3
+    pixel_s = (header.samples - colours) * _JXL_SAMPLE_S + (not header.lossless) * _JXL_PIXEL_S
+    return header.width * header.height * pixel_s + size * _JXL_BYTE_S
 
 
 def per_pixel_and_byte(pixel_s: float, byte_s: float) -> TimeEstimate:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.crop import MAX_ASPECT
-
 if TYPE_CHECKING:
     from nightlight.imaging.header import Header
 
@@ -29,13 +27,16 @@ SCALED_BYTES = 64_000_000
 _WEBP_BYTES, _WEBP_LOSSLESS_BYTES, _WEBP_ALPHA_BYTES, _WEBP_RESULT_BYTES = 0.1, 4, 5, 4
 # Of a picture that is decoded tile by tile, so many rows of tiles are kept.
 _RGBX_BYTES, _TILE_ROWS = 4, 2
-# What is decoded strip by strip: the strips and what is made of them on their way.
-_STRIPS_BYTES = 12_000_000
+# What is decoded strip by strip: the strips and what is made of them on their way, which has so many rows at least.
+_STRIPS_BYTES, _STRIP_ROWS = 12_000_000, 32
 # A PNG that is decoded at once keeps its samples: grey in one byte, all else in four.
 _PNG_BYTES = {"grey": 1, "rgb": 4, "palette": 1}
 _PNG_WIDE_BYTES = 4
 # Colours of 16 bits up to so many pixels are decoded at once: twice as fast as by strips.
 MOST_AT_ONCE = 12_000_000
+# libjxl beside the pixels of a JPEG XL: for each one of a lossy picture, of one that has channels besides colour or is
+# composed of frames, and for each sample of a lossless one. Two in three of the last are asked for and never touched.
+_JXL_BYTES, _JXL_COMPOSED_BYTES, _JXL_SAMPLE_BYTES, _JXL_FIXED_BYTES = 5, 37, 4, 10_000_000
 # Indices of a GIF.
 _GIF_BYTES = 1
 # Bits a sample beyond which a picture is deep.
@@ -113,26 +114,20 @@ def webp_scale(header: Header, part: tuple[int, int], *, edge: int, side: float)
     return max(1, round(part[0] * factor)), max(1, round(part[1] * factor))
 
 
-def strips_bytes(header: Header, edge: int) -> int:
-    """Return the bytes of a picture that is made smaller strip by strip, beyond those of its reduced copy.
-
-    A part of which the shorter side has up to twice ``edge`` times the gap is resized across alone, strip by strip. It
-    is at most crop.MAX_ASPECT times as long.
-    """
-    short = min(header.width, header.height, 2 * _REDUCED_GAP * edge)
-    long = min(max(header.width, header.height), MAX_ASPECT * short)
-    return _STRIPS_BYTES + max(0, min(edge, short) * long * 4 - reduced_bytes(header, edge))
-
-
 def is_read_at_once(header: Header, *, keyed: bool) -> bool:
     """Say whether a PNG is decoded at once although it is not interlaced; ``keyed``: it has a transparent colour."""
     deep_colour = header.colour == "rgb" and header.bits > _SHALLOW_BITS
     return deep_colour and not keyed and header.width * header.height <= MOST_AT_ONCE
 
 
-def png_bytes(header: Header, edge: int) -> int:
+def _strips_bytes(header: Header) -> int:
+    """Return the bytes of a picture that is made smaller strip by strip, however high it is."""
+    return _STRIPS_BYTES + _STRIP_ROWS * header.width * _RGBX_BYTES
+
+
+def png_bytes(header: Header, _edge: int) -> int:
     """Return the bytes of a PNG's strips, or of all its samples and its data where it is decoded at once."""
-    strips = strips_bytes(header, edge)
+    strips = _strips_bytes(header)
     if not header.staged and not is_read_at_once(header, keyed=False):
         return strips
     wide = header.alpha or (header.colour == "grey" and header.bits > _SHALLOW_BITS)
@@ -142,9 +137,23 @@ def png_bytes(header: Header, edge: int) -> int:
     return strips + header.width * header.height * pixel + header.coded_bytes
 
 
-def gif_bytes(header: Header, edge: int) -> int:
+def gif_bytes(header: Header, _edge: int) -> int:
     """Return the bytes of a GIF's first frame, and of the strips of its screen."""
-    return strips_bytes(header, edge) + header.frame_pixels * _GIF_BYTES
+    return _strips_bytes(header) + header.frame_pixels * _GIF_BYTES
+
+
+def jxl_bytes(header: Header, _edge: int) -> int:
+    """Return the bytes of a JPEG XL's pixels, and of what libjxl holds beside them.
+
+    A lossless picture that was written progressively takes twice as much: where that is over the sandbox's limit, it is
+    refused there.
+    """
+    channels = 1 if header.colour == "grey" else 3
+    if header.lossless:
+        held = header.samples * _JXL_SAMPLE_BYTES
+    else:
+        held = _JXL_COMPOSED_BYTES if header.samples > channels or header.animated else _JXL_BYTES
+    return int(header.width * header.height * (channels + header.alpha + held)) + _JXL_FIXED_BYTES
 
 
 def planes_bytes(factor: float, fixed: int) -> MemoryEstimate:

@@ -28,7 +28,8 @@ from nightlight.imaging import crop, normalise
 from nightlight.imaging.colour_space import colours
 from nightlight.imaging.decoders import open_upload
 from nightlight.imaging.decoders.opened import DECODER_ERRORS
-from nightlight.imaging.decoders.shrink import FILTER, GAP
+from nightlight.imaging.decoders.shrink import unshrunk_size
+from nightlight.imaging.decoders.strips import FILTER, GAP
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
@@ -64,9 +65,29 @@ def make_frame(
     stages: StageTimes | None = None,
     notes: list[DecodeNote] | None = None,
 ) -> Image.Image:
-    """Return the frame (mode RGB, sRGB, upright) of the picture in ``data``.
+    """Return the frame, as the sandbox does; see ``decode_frame``."""
+    import numpy as np
 
-    Its shorter side has ``edge`` pixels, or as many as the picture has; its longer side at most crop.MAX_ASPECT times
+    from nightlight.imaging.interpolate import interpolated
+
+    image = decode_frame(data, header, edge=edge, region=region, whole=whole, stages=stages, notes=notes)
+    return interpolated(np.asarray(image), edge) if min(image.size) > edge else image
+
+
+def decode_frame(
+    data: Readable,
+    header: Header,
+    *,
+    edge: int,
+    region: Region | None = None,
+    whole: bool = False,
+    stages: StageTimes | None = None,
+    notes: list[DecodeNote] | None = None,
+) -> Image.Image:
+    """Return the frame (mode RGB, sRGB, upright) of the picture in ``data``, or what it is interpolated from.
+
+    The latter is a JPEG without a profile that is little larger: it has ``unshrunk_size``, perhaps turned. Otherwise
+    the shorter side has ``edge`` pixels, or as many as the picture has; its longer side at most crop.MAX_ASPECT times
     that, or, with ``whole``, as long as the picture is. ``region`` is the owner's crop. ``notes`` gets what the decoder
     has to say. Raises CorruptImage or TruncatedImage, or MemoryError where memory is limited.
     """
@@ -79,11 +100,12 @@ def make_frame(
             notes += upload.notes
     try:
         with stages.stage("shrink"):
+            profile, space = colours(header, upload.cicp, upload.icc_profile)
             image = normalise.to_continuous(image)
-            image = image.resize(crop.fitted_size(box, edge), FILTER, box=box, reducing_gap=GAP)
+            if region is not None or profile or space or unshrunk_size(header, edge) != image.size:
+                image = image.resize(crop.fitted_size(box, edge), FILTER, box=box, reducing_gap=GAP)
         with stages.stage("normalise"):
-            image = normalise.upright(image, upload.orientation)
-            image = normalise.to_srgb(image, *colours(header, upload.cicp, upload.icc_profile))
+            image = normalise.to_srgb(normalise.upright(image, upload.orientation), profile, space)
             return normalise.flatten(image)
     except DECODER_ERRORS as error:
         raise CorruptImage(f"{header.format}: {type(error).__name__}: {error}") from error

@@ -28,10 +28,11 @@ from PIL import Image, ImageCms
 from nightlight.imaging import seccomp
 from nightlight.imaging.crop import Region
 from nightlight.imaging.decode_notes import MAX_NOTES, DecodeNote
-from nightlight.imaging.decoded_frame import StageTimes, make_frame
+from nightlight.imaging.decoded_frame import StageTimes, decode_frame
 from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
 from nightlight.imaging.header import Header
+from nightlight.imaging.normalise import prepare_colours
 from nightlight.imaging.probe import UploadCaps, probe
 from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooLarge
 
@@ -95,7 +96,7 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
     notes: list[DecodeNote] = []
     try:
         how = {"edge": request["edge"], "region": region, "whole": request["whole"]}
-        image = make_frame(upload, header, **how, stages=stages, notes=notes)
+        image = decode_frame(upload, header, **how, stages=stages, notes=notes)
         with stages.stage("transfer"):
             _write_pixels(image, response)
     except ImageRefused as error:
@@ -142,16 +143,20 @@ def warm_up() -> None:
     everything = UploadCaps(formats=frozenset(Format))
     for name in available_formats():
         for sample in FORMATS[name].warm_up:
+            if isinstance(sample, bytes):
+                decode_frame(BytesIO(sample), probe(sample, everything, edge=8), edge=8)
+                continue
             image = Image.new("I;16", small.size) if sample.mode == "I;16" else small.convert(sample.mode)
             buffer = BytesIO()
             try:
                 image.save(buffer, FORMATS[name].pillow[0], **{key: metadata[key] for key in sample.metadata})
             except OSError:  # a build that can decode a format and not encode it
                 continue
-            make_frame(buffer, probe(buffer.getvalue(), everything, edge=8), edge=8)
+            decode_frame(buffer, probe(buffer.getvalue(), everything, edge=8), edge=8)
+    prepare_colours()
     for broken in (b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\x89PNG\r\n\x1a\n"):
         try:
-            make_frame(BytesIO(broken), Header(Format.JPEG, 16, 16), edge=8)
+            decode_frame(BytesIO(broken), Header(Format.JPEG, 16, 16), edge=8)
         except CorruptImage:
             continue
 
@@ -239,7 +244,7 @@ def _next_request(connection: socket.socket) -> dict[str, Any] | None:
 def _prepare_memory() -> None:
     """Touch the memory that decoding will touch, so that a picture does not wait for a new child's page faults."""
     b"\1" * PREPARED_BYTES
-    make_frame(BytesIO(_SMALL_JPEG), Header(Format.JPEG, 16, 16), edge=8)
+    decode_frame(BytesIO(_SMALL_JPEG), Header(Format.JPEG, 16, 16), edge=8)
 
 
 def main() -> None:

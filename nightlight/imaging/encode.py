@@ -12,11 +12,17 @@ from typing import Any
 
 from PIL import Image
 
+from nightlight.imaging.webp_codec import encode_webp
 from nightlight_core.errors import CorruptImage
 
 # A byte budget is met by lowering the quality, at most down to this and in at most so many tries.
 LEAST_QUALITY = 20
 TRIES = 5
+
+# Up to this effort libwebp gets one segment, which spares it a look at every block: 28 % of the time. At equal size the
+# PSNR of 10 photographs of 1024 pixels is the same, and their SSIM 0.001 less. A quality of 80 then takes about as many
+# bytes as 82 with four segments.
+_ONE_SEGMENT, _SEGMENTS = 2, 4
 
 OPT_OUT = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -67,6 +73,10 @@ def _encoded(image: Image.Image, format_: str, quality: int, effort: int, xmp: b
     buffer = BytesIO()
     more: dict[str, Any] = {"xmp": xmp} if xmp is not None else {}
     if format_ == "webp":
+        segments = 1 if effort <= _ONE_SEGMENT else _SEGMENTS
+        data = encode_webp(image, quality=quality, effort=effort, segments=segments, xmp=xmp)
+        if data is not None:
+            return data
         image.save(buffer, "WEBP", quality=quality, method=effort, **more)
     elif format_ == "avif":
         # One thread: more would give other bytes on another machine. Its speed runs from 10 down to 0.

@@ -12,8 +12,19 @@ from nightlight.imaging.crop import UPRIGHT
 
 # Before the TIFF structure in a JPEG, and by some encoders in a WebP or PNG.
 PREFIX = b"Exif\0\0"
+_TIFF_HEAD_BYTES = 8
 _ORIENTATION, _SHORT = 0x0112, 3
 _ENTRY_BYTES = 12
+
+
+def jpeg_exif(segment: memoryview) -> memoryview | None:
+    """Return the TIFF structure in a JPEG's APP1 segment; None where there is none.
+
+    The byte that pads the name may have any value, and a segment too short for a TIFF header is as good as none.
+    """
+    if len(segment) < len(PREFIX) + _TIFF_HEAD_BYTES or bytes(segment[: len(PREFIX) - 1]) != PREFIX[:-1]:
+        return None
+    return segment[len(PREFIX) :]
 
 
 def exif_orientation(data: bytes | memoryview | None) -> int:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.decode_cost import TimeEstimate, coded_s, gif_s, jpeg_s, per_pixel_and_byte, png_s
+from nightlight.imaging.decode_cost import TimeEstimate, coded_s, gif_s, jpeg_s, jxl_s, per_pixel_and_byte, png_s
 from nightlight.imaging.decode_memory import (
     MemoryEstimate,
     gif_bytes,
     jpeg_bytes,
+    jxl_bytes,
     planes_bytes,
     png_bytes,
     webp_bytes,
@@ -27,6 +28,7 @@ from nightlight.imaging.decode_memory import (
 from nightlight.imaging.gif_header import read_gif_header
 from nightlight.imaging.isobmff_header import read_isobmff_header
 from nightlight.imaging.jpeg_header import read_jpeg_header
+from nightlight.imaging.jxl_header import CODESTREAM, CONTAINER, read_jxl_header
 from nightlight.imaging.png_header import read_png_header
 from nightlight.imaging.webp_header import read_webp_header
 
@@ -52,6 +54,12 @@ class Format(StrEnum):
     AVIF = "avif"
     GIF = "gif"
     HEIC = "heic"
+    JXL = "jxl"
+
+    @property
+    def written(self) -> str:
+        """Return the name as people write it."""
+        return {"webp": "WebP", "jxl": "JPEG XL"}.get(self.value, self.value.upper())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +78,11 @@ class UploadFormat:
     """One format of uploads.
 
     ``is_magic``: recognises its first bytes. ``read_header``: reads its header. ``pillow``: Pillow's names of the
-    decoders that may read it, tried in order; nothing else ever is. ``memory`` and ``time``: what decoding takes.
-    ``warm_up``: pictures that load everything the decoder loads lazily.
+    decoders that may read it, tried in order; nothing else ever is; none where only a decoder of ours does. ``memory``
+    and ``time``: what decoding takes. ``warm_up``: pictures that load everything the decoder loads lazily, or whole
+    files where Pillow cannot write the format.
 
-    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format. ``held_whole``: the decoder
-    may have to hold the whole picture, so the larger of the two limits of memory holds.
+    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format.
 
     ``sample_bits``: the only bits a sample that the decoder takes; None for whatever the header states. ``scales``: the
     decoder can make the picture smaller while it decodes, so its pixels are read late. ``exact_size``: the header
@@ -89,10 +97,9 @@ class UploadFormat:
     pillow: tuple[str, ...]
     memory: MemoryEstimate
     time: TimeEstimate
-    warm_up: tuple[WarmUp, ...]
+    warm_up: tuple[WarmUp | bytes, ...]
     max_pixels: int = 65_000_000
     max_side: int = 16_384
-    held_whole: bool = False
     sample_bits: int | None = None
     scales: bool = False
     exact_size: bool = True
@@ -133,6 +140,22 @@ def _register_heif() -> bool:
     return True
 
 
+def _register_jxl() -> bool:
+    try:
+        import imagecodecs._jpegxl  # noqa: F401 - loaded here, and called in decoders.jxl
+    except ImportError:
+        return False
+    return True
+
+
+# Two pictures of 8 x 8 pixels, of one colour: lossy, and lossless with alpha.
+_SMALL_JXL = (
+    bytes.fromhex(
+        "ff0a41060013080100d400671328010050a132cab8c1cbb99e2f3f74584cdbb8ced056db1696248a8c639374028724b1086c5c800c600680"
+        "994bda7580584902"
+    ),
+    bytes.fromhex("ff0a41c04a081010007c004b12c582055260c1c5184cb87831c67831c63b00c4a3ef03c2b69d50c30a01"),
+)
 # A phone's 200 megapixels are 16,320 x 12,240 or 16,384 x 12,288; 64 megapixels are 9,248 x 6,936. The longest side of
 # a JPEG that libjpeg reads is 65,500.
 JPEG_PIXELS, JPEG_SIDE = 202_000_000, 65_500
@@ -160,6 +183,7 @@ FORMATS: dict[Format, UploadFormat] = {
         memory=png_bytes,
         time=png_s,
         warm_up=(WarmUp("P", ("exif",)), WarmUp("I;16")),
+        scales=True,
     ),
     Format.WEBP: UploadFormat(
         is_magic=_is_webp,
@@ -177,6 +201,7 @@ FORMATS: dict[Format, UploadFormat] = {
         memory=gif_bytes,
         time=gif_s,
         warm_up=(WarmUp("RGB"),),
+        scales=True,
     ),
     Format.AVIF: UploadFormat(
         is_magic=_has_brand(*_AVIF_BRANDS),
@@ -194,11 +219,21 @@ FORMATS: dict[Format, UploadFormat] = {
         memory=planes_bytes(2.1, 18_000_000),
         time=coded_s(45e-9, 100e-9),
         warm_up=(WarmUp("RGB"), WarmUp("RGBA"), WarmUp("L")),
-        held_whole=True,
         scales=True,
         threads=True,
         extra="heic",
         register=_register_heif,
+    ),
+    Format.JXL: UploadFormat(
+        is_magic=_starts_with(CODESTREAM, CONTAINER),
+        read_header=read_jxl_header,
+        pillow=(),
+        memory=jxl_bytes,
+        time=jxl_s,
+        warm_up=_SMALL_JXL,
+        scales=True,
+        extra="jxl",
+        register=_register_jxl,
     ),
 }
 

@@ -21,20 +21,21 @@ class Header:
     ``width`` and ``height``: pixels as stored. ``bits``: bits a sample. ``colour``: ``grey``, ``rgb``, ``cmyk`` or
     ``palette``. ``alpha``: some pixels may be transparent. ``animated``: more than one frame may follow. ``staged``: a
     progressive JPEG, or an interlaced PNG or GIF. ``samples``: samples a pixel of a JPEG, AVIF or HEIC, chroma
-    subsampling counted.
+    subsampling counted, or of a JPEG XL, every channel counted.
 
     How colours are coded, where the file says so without an ICC profile: ``cicp``: colour primaries, transfer
     characteristics and matrix coefficients by the numbers of ITU-T H.273 (PNG's cICP, the nclx of an AVIF or HEIC);
     ``srgb``: a PNG's sRGB chunk; ``gamma`` and ``chromaticities``: its gAMA and cHRM, times 100,000 (x and y of white,
     red, green and blue).
 
-    For ``decode_memory``: ``lossless``: a WebP's pixels refer to those before them, so all are kept. ``tile``: the
+    For ``decode_memory``: ``lossless``: a WebP's pixels refer to those before them, so all are kept; a JPEG XL's are
+    coded as they are. ``tile``: the
     width and height of the parts of a HEIC that can be decoded by themselves; None for a picture that is decoded whole.
     ``coded``: the pixels that an AVIF or HEIC decodes in all, alpha included.
 
     Of an AVIF or HEIC: ``aperture``: what is kept of the coded picture: left, top, and the coded width and height; None
-    for all of it. ``orientation``: how it is turned, as EXIF's, 1 to 8. ``track``: there is no primary item, and the
-    first frame of a sequence is shown.
+    for all of it. ``orientation``: how it (or a JPEG XL) is turned, as EXIF's, 1 to 8. ``track``: there is no primary
+    item, and the first frame of a sequence is shown.
 
     What the decoders of some formats go by: ``end``: where the coded data of a JPEG ends; what follows is not decoded.
     ``closed``: the mark that ends the picture stands there; without it an upload may have been cut off.

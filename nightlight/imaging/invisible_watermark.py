@@ -11,11 +11,11 @@ from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from nightlight.imaging.decoded_frame import StageTimes
+from nightlight.imaging.webp_codec import webp_luma
 from nightlight.watermark.embed import LEAST_SIDE, SSIM, embed
 from nightlight.watermark.layout import Layout, build_layout
 from nightlight.watermark.payload import Payload
@@ -36,9 +36,9 @@ LEAST_AGREEMENT = 0.6
 class EncodedPicture:
     """A picture as it was encoded.
 
-    ``picture``: the pixels (RGB), watermarked or not. ``data``: their bytes. ``decoded``: what the bytes decode to
-    (RGB). ``agreement``: how well the watermark reads back, 0 to 1; None if it does not, or there is none. ``psnr``: in
-    dB, against the pixels without the watermark; None if there is none.
+    ``picture``: the pixels (RGB), watermarked or not. ``data``: their bytes. ``decoded``: the luma (L) of what the
+    bytes decode to. ``agreement``: how well the watermark reads back, 0 to 1; None if it does not, or there is none.
+    ``psnr``: in dB, against the pixels without the watermark; None if there is none.
     """
 
     picture: Image.Image
@@ -48,22 +48,18 @@ class EncodedPicture:
     psnr: float | None
 
 
-def decode_rendition(data: bytes) -> Image.Image:
-    """Return the picture (RGB) in bytes of our own encoder, as every decoder gives it."""
-    return Image.fromarray(decoded_pixels(data))
+def decode_rendition(data: bytes, size: tuple[int, int]) -> Image.Image:
+    """Return the luma (L) of a picture of ``size`` in bytes of our own encoder, as every decoder gives it."""
+    return Image.fromarray(decoded_luma(data, size))
 
 
-def decoded_pixels(data: bytes) -> np.ndarray:
-    """Return the pixels, uint8 (h, w, 3), RGB, in bytes of our own encoder.
-
-    OpenCV decodes a WebP as libwebp does; Pillow takes twice the time, since it reads each as an animation.
-    """
-    if data.startswith(b"RIFF"):
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if pixels is None:
-            raise CorruptImage("the encoder's own bytes do not decode; refusing to publish them")
-        return pixels
-    return np.asarray(Image.open(BytesIO(data)).convert("RGB"))
+def decoded_luma(data: bytes, size: tuple[int, int]) -> np.ndarray:
+    """Return the luma, uint8 (h, w), of a picture of ``size`` (width, height) in bytes of our own encoder."""
+    try:
+        luma = webp_luma(data, size) if data.startswith(b"RIFF") else None
+        return luma if luma is not None else np.asarray(Image.open(BytesIO(data)).convert("L"))
+    except OSError as error:
+        raise CorruptImage("the encoder's own bytes do not decode; refusing to publish them") from error
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ class InvisibleWatermarkWriter:
         """
         if min(picture.size) < LEAST_SIDE:
             data = encode(picture)
-            return EncodedPicture(picture, data, decode_rendition(data), None, None)
+            return EncodedPicture(picture, data, decode_rendition(data, picture.size), None, None)
         pixels = np.asarray(picture)
         encoded = EncodedPicture(picture, b"", picture, None, None)
         for least_ssim in (SSIM, None):
@@ -101,7 +97,7 @@ class InvisibleWatermarkWriter:
                 watermarked = Image.fromarray(embedded.pixels)
             data = encode(watermarked)
             with stages.stage("invisible_watermark"):
-                decoded = decoded_pixels(data)
+                decoded = decoded_luma(data, picture.size)
                 score = agreement(decoded, embedded.payload, self._layout)
             readable = score if score >= LEAST_AGREEMENT else None
             encoded = EncodedPicture(watermarked, data, Image.fromarray(decoded), readable, embedded.psnr)

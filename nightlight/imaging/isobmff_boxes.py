@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from nightlight.imaging.header import integer, u16, u32
-
-if TYPE_CHECKING:
-    from nightlight.imaging.header_limits import HeaderTally
+from nightlight.imaging.header_limits import UNBOUNDED, HeaderTally
+from nightlight_core.errors import TruncatedImage
 
 # Boxes that hold nothing but boxes, among those that a decoder of pictures opens.
 _HOLDERS = frozenset({b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts"})
+_NEEDED = frozenset({b"meta", b"moov"})
 _DEEPEST = 8
 
 
@@ -20,7 +19,7 @@ def walk(view: memoryview, tally: HeaderTally) -> Iterator[tuple[tuple[bytes, ..
     todo: list[tuple[tuple[bytes, ...], int, int]] = [((), 0, len(view))]
     while todo:
         outer, start, end = todo.pop()
-        for kind, at, stop in boxes(view, start, end, tally):
+        for kind, at, stop in boxes(view, start, end, tally, outermost=not outer):
             path = (*outer, kind)
             if kind in _LISTS:
                 tally.check_list(_LISTS[kind](view, at, stop, tally))
@@ -34,9 +33,21 @@ def walk(view: memoryview, tally: HeaderTally) -> Iterator[tuple[tuple[bytes, ..
 
 
 def boxes(
-    view: memoryview, start: int, end: int, tally: HeaderTally, *, listed: bool = False
+    view: memoryview,
+    start: int,
+    end: int,
+    tally: HeaderTally,
+    *,
+    listed: bool = False,
+    outermost: bool = False,
+    cut: bool = False,
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, content's start, end) of the boxes between two offsets; those of a list count as its parts."""
+    """Yield (type, content's start, end) of the boxes between two offsets; those of a list count as its parts.
+
+    ``outermost``: the boxes are those of the file. The last of them may reach beyond its end: decoders look no further
+    than what the picture needs. ``cut``: the last may end too early, and counts. Raises IndexError or ValueError, or
+    TruncatedImage where the picture needs the outermost box that is cut off.
+    """
     while start + 8 <= end:
         if listed:
             tally.piece()
@@ -47,10 +58,24 @@ def boxes(
             size, header = integer(view, start + 8, 8), 16
         elif size == 0:
             size = end - start
-        if size < header or start + size > end:
+        if size < header:
             raise ValueError(start)
-        yield bytes(view[start + 4 : start + 8]), start + header, start + size
+        if start + size > end and not cut:
+            if not (outermost and start):
+                raise ValueError(start)
+            if bytes(view[start + 4 : start + 8]) in _NEEDED:
+                raise TruncatedImage("0 % of the rows arrived; it ends before its pixels")
+            return
+        yield bytes(view[start + 4 : start + 8]), start + header, min(start + size, end)
         start += size
+
+
+def is_cut_off(view: memoryview) -> bool:
+    """Say whether the last box of a file reaches beyond its end."""
+    tally, end = HeaderTally(UNBOUNDED), 0
+    for _, _, end in boxes(view, 0, len(view), tally, outermost=True):  # noqa: B007 - the last end
+        pass
+    return end < len(view)
 
 
 # A full box's count has 16 bits, or 32 from a version on.

@@ -70,13 +70,15 @@ class _Coding:
 def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -> Header:
     """Return what the properties of the primary item state, and what decoding it takes.
 
-    A sequence without a primary item is as large as its largest track. Raises IndexError, ValueError, ImageTooComplex,
-    or UnsupportedFormat where the primary item is coded in another way than the format's.
+    A sequence without a primary item that exists is as large as its largest track. Raises IndexError, ValueError,
+    ImageTooComplex, TruncatedImage, or UnsupportedFormat where the primary item is coded in another way.
     """
     meta = _read(view, tally)
     animated = bytes(view[8:12]) in (b"avis", b"msf1", b"hevc", b"hevx")
-    if meta.primary is None:
-        if not meta.tracks or format_ == "heic":
+    if meta.primary is None or (meta.tracks and meta.primary not in meta.types):
+        if meta.tracks and format_ == "heic":
+            raise UnsupportedFormat(f"{format_}: a sequence without a still picture")
+        if not meta.tracks:
             raise ValueError(0)
         width, height = max(meta.tracks, key=lambda size: size[0] * size[1])
         return Header(format_, width, height, bits=12, animated=True, alpha=True, coded=2 * width * height, track=True)
@@ -84,7 +86,7 @@ def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -
     width, height = _count(view, meta, meta.primary, coding, 0)
     alpha = _alpha(view, meta, meta.primary)
     for item in alpha:
-        _count(view, meta, item, coding, 0)
+        _count(view, meta, item, coding, 0, otherwise=(width, height))
     own = meta.properties_of(meta.primary)
     transform = Transform.read(view, own, (width, height))
     # libavif decodes a grid whole.
@@ -158,15 +160,23 @@ def _read_associations(view: memoryview, start: int, tally: HeaderTally, meta: _
         meta.associations.setdefault(item, []).extend(indices)
 
 
-def _count(view: memoryview, meta: _Meta, item: int, coding: _Coding, depth: int) -> tuple[int, int]:
-    """Add what decoding an item takes; return its width and height."""
+def _count(
+    view: memoryview,
+    meta: _Meta,
+    item: int,
+    coding: _Coding,
+    depth: int,
+    *,
+    otherwise: tuple[int, int] | None = None,
+) -> tuple[int, int]:
+    """Add what decoding an item takes; return its width and height, ``otherwise`` where it states none."""
     coding.tally.piece()
     kind, format_ = meta.types.get(item, b""), coding.format
     if item not in coding.extents:
         coding.extents[item] = _extent(view, meta, item)
         if kind in _CODED[format_]:
             _read_coding(view, meta.properties_of(item), coding)
-    size = coding.extents[item]
+    size = coding.extents[item] or otherwise
     if kind in _DERIVED[format_] and depth < _DEEPEST:
         sources = meta.references.get(b"dimg", {}).get(item, [])
         if not sources:
@@ -179,7 +189,8 @@ def _count(view: memoryview, meta: _Meta, item: int, coding: _Coding, depth: int
             coding.pixels += size[0] * size[1]
         return size
     if kind not in _CODED[format_]:
-        raise UnsupportedFormat(f"{format_}: its picture is of the kind {kind!r}")
+        way = kind.decode() if kind.isalnum() else "an unknown way"  # of bytes, isalnum takes ASCII alone
+        raise UnsupportedFormat(f"The picture in this {format_.written} is coded in {way}; save it in another format.")
     if size is None:
         raise ValueError(item)
     coding.pixels += size[0] * size[1]

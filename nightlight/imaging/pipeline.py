@@ -124,12 +124,13 @@ class Pipeline:
                 strength = recipe.visible_watermark
                 picture = resized.picture
                 if strength != "none":
-                    picture = self.visible_watermark.draw(picture, strength)
+                    picture = self.visible_watermark.draw(picture, strength, recipe.visible_pattern)
             edits = Edits(
                 cropped=kept.cropped,
                 resized=resized.canvas not in kept.sides,
                 softened=resized.grid < resized.canvas,
-                visible_watermark=ImageChops.difference(resized.picture, picture).getbbox() is not None,
+                visible_watermark=picture is not resized.picture
+                and ImageChops.difference(resized.picture, picture).getbbox() is not None,
             )
             preview = None
             if recipe.preview:
@@ -205,7 +206,7 @@ class Pipeline:
         if recipe.invisible_watermark == "none":
             data = encode_with_recipe(picture)
             with stages.stage("decode_back"):
-                return EncodedPicture(picture, data, decode_rendition(data), None, None)
+                return EncodedPicture(picture, data, decode_rendition(data, picture.size), None, None)
         if self.invisible_watermark is None:
             message = f"tier '{recipe.tier}' asks for an invisible watermark; set NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
             raise SettingsRefused(message)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from nightlight.imaging.formats import Format
     from nightlight.imaging.header_limits import HeaderTally
 
-# A chunk of pixels of this many bytes is no segment: libpng writes pixels in parts of 8,192. 20 MB hold at most 140,000
-# chunks of 128 bytes, which are walked in 50 ms.
+# A chunk of pixels of this many bytes is no segment: libpng writes pixels in parts of 8,192. 64 MB hold at most 460,000
+# chunks of 128 bytes, which are walked in half a second.
 LEAST_DATA_BYTES = 128
 # The most bytes to which a colour profile is unpacked, and deflate's best ratio.
 MAX_PROFILE_BYTES, _MOST_RATIO = 1 << 20, 1_032

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 class UploadCaps:
     """What an upload may be: formats, pixels in all, pixels a side, bytes of memory and CPU seconds to decode it.
 
-    A format may have lower bounds on pixels of its own. ``max_whole_decode_bytes`` is for a format whose decoder may
-    have to hold the whole picture. ``bounds`` are on what a file holds besides its pixels.
+    A format may have lower bounds on pixels of its own. ``bounds`` are on what a file holds besides its pixels.
     """
 
     max_pixels: int = 202_000_000
     max_side: int = 65_500
     max_decode_bytes: int = 125_000_000
-    max_whole_decode_bytes: int = 200_000_000
     formats: frozenset[Format] = USUAL
     max_decode_s: float = 5.0
     bounds: HeaderBounds = field(default_factory=HeaderBounds)
@@ -45,7 +43,6 @@ def upload_caps(limits: UploadSettings) -> UploadCaps:
         max_pixels=limits.max_pixels,
         max_side=limits.max_side,
         max_decode_bytes=limits.max_decode_bytes,
-        max_whole_decode_bytes=limits.max_whole_decode_bytes,
         formats=USUAL | optional,
         max_decode_s=limits.max_decode_cpu_s,
         bounds=bounds,
@@ -59,23 +56,24 @@ def probe(data: bytes | memoryview, caps: UploadCaps, *, edge: int = 2048) -> He
     UnsupportedFormat, CorruptImage (the header cannot be read), ImageTooLarge or ImageTooComplex.
     """
     view = memoryview(data)
-    name = sniff(view)
-    if name not in caps.formats:
-        raise UnsupportedFormat(f"{name} is not accepted here")
+    name = sniff(view, caps.formats)
     header = _read_header(view, name, caps)
     _check_size(header, caps)
     _check_memory(header, caps, edge)
     return _with_time(header, caps, len(view))
 
 
-def sniff(data: bytes | memoryview) -> Format:
-    """Return the format that the magic bytes name; raise UnsupportedFormat if there is none."""
+def sniff(data: bytes | memoryview, accepted: frozenset[Format] = frozenset(FORMATS)) -> Format:
+    """Return the format that the magic bytes name; raise UnsupportedFormat, in words for a user, if it is another."""
     head = bytes(data[:MAGIC_BYTES])
-    for name, entry in FORMATS.items():
-        if entry.is_magic(head):
-            return name
-    accepted = "JPEG, PNG, WebP, AVIF, HEIC or GIF"
-    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}: {accepted}")
+    name = next((name for name, entry in FORMATS.items() if entry.is_magic(head)), None)
+    if name in accepted:
+        return name
+    kind = f"a picture of the kind {name.written}, which" if name else "not a picture of a kind that"
+    *kinds, last = (name.written for name in FORMATS if name in accepted)
+    raise UnsupportedFormat(
+        f"This file is {kind} cannot be used here. Choose a picture in {', '.join(kinds)} or {last}."
+    )
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:
@@ -114,8 +112,6 @@ def _check_size(header: Header, caps: UploadCaps) -> None:
 def _check_memory(header: Header, caps: UploadCaps, edge: int) -> None:
     needed = decode_bytes(header, edge=edge)
     limit = caps.max_decode_bytes
-    if FORMATS[header.format].held_whole:
-        limit = max(limit, caps.max_whole_decode_bytes)
     if needed > limit:
         taken = f"would take {needed / 1e6:.0f} MB of memory to decode; at most {limit / 1e6:.0f} MB"
         raise ImageTooLarge(f"{_size(header)} {taken}")
@@ -133,4 +129,4 @@ def _with_time(header: Header, caps: UploadCaps, size: int) -> Header:
 def _size(header: Header) -> str:
     """Return what a refusal says of the picture: format, size, and its kind where that decides what it takes."""
     progressive = "progressive " if header.format == Format.JPEG and header.staged else ""
-    return f"a {progressive}{header.format.upper()} of {header.width} x {header.height} pixels"
+    return f"a {progressive}{header.format.written} of {header.width} x {header.height} pixels"

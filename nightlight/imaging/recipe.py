@@ -7,13 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from nightlight_core.policy.tier import TierRecipe
+from nightlight_core.policy.tier import CLAIMS, TierRecipe
 
-# Part of every recipe's digest: raise it when the same recipe would give other pixels.
-PIPELINE_VERSION = 4
-
-# Fields of a tier that make no difference to its pixels.
-_CLAIMS = ("reidentification_at_most",)
+# Part of every recipe's digest: raise it when the same recipe would give other pixels, or another BlurHash.
+PIPELINE_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Recipe:
     face_px: int | None = None
     no_face_px: int | None = None
     visible_watermark: str = "none"
+    visible_pattern: str = "tiles"
     invisible_watermark: str = "none"
     psnr_at_least: int = 40
     variants: int = 1
@@ -51,7 +49,7 @@ class Recipe:
     @property
     def pixels(self) -> TierRecipe:
         """Return what the policy asks for of it, without claims."""
-        return TierRecipe(**{name: getattr(self, name) for name in TierRecipe.__slots__ if name not in _CLAIMS})
+        return TierRecipe(**{name: getattr(self, name) for name in TierRecipe.__slots__ if name not in CLAIMS})
 
     @property
     def digest(self) -> str:
@@ -72,7 +70,7 @@ def build_recipes(tiers: Mapping[str, TierRecipe], *, order: tuple[str, ...] = (
         Recipe(
             tier=name,
             preview=name == preview,
-            **{field: value for field, value in asdict(tier).items() if field not in _CLAIMS},
+            **{field: value for field, value in asdict(tier).items() if field not in CLAIMS},
         )
         for name, tier in tiers.items()
     ]

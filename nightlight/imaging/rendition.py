@@ -23,7 +23,8 @@ class Rendition:
 
     ``data``: its bytes. ``width`` and ``height``: its size in pixels. ``sha256``: of its bytes, in hexadecimal.
     ``grid``: the side in pixels of the grid it was made from, which is the detail in it. ``picture``: the pixels (RGB)
-    that were encoded. ``decoded``: the pixels that the bytes decode to. ``edits``: what was done to the upload for it.
+    that were encoded. ``decoded``: the luma (L) of what the bytes decode to. ``edits``: what was done to the upload for
+    it.
 
     ``face_px``: how much of the detail lies across the widest face there may be; None where the tier has no budget.
     ``no_face``: it has the detail that its tier allows a picture without a face, whatever ``face_px`` allows.

@@ -25,6 +25,7 @@ from nightlight.imaging.crop import MAX_ASPECT, most_pixels
 from nightlight.imaging.decode_memory import whole_bytes
 from nightlight.imaging.decoded_frame import StageTimes
 from nightlight.imaging.decoder_process import RESPONSE_HEAD_BYTES, receive_message, send_message
+from nightlight.imaging.decoders.shrink import unshrunk_size
 from nightlight.imaging.formats import FORMATS
 from nightlight.imaging.helper_process import children_cpu_s, helper_environment, wait_readable
 from nightlight.imaging.probe import decode_bytes
@@ -59,7 +60,7 @@ class SandboxLimits:
     started. A picture with an estimate of more than ``slow_s`` CPU seconds is decoded at a low priority.
     """
 
-    memory_bytes: int = 240_000_000
+    memory_bytes: int = 165_000_000
     cpu_s: int = 20
     wall_s: float = 20.0
     start_s: float = 60.0
@@ -162,6 +163,8 @@ class Sandbox:
         pixels = most_pixels(size, edge, region) if entry.exact_size else edge * (edge * MAX_ASPECT + 1)
         if whole:
             pixels = edge * max(size)
+        if region is None and (unshrunk := unshrunk_size(header, edge)) is not None:
+            pixels = max(pixels, math.prod(unshrunk))
         response_bytes = RESPONSE_HEAD_BYTES + pixels * 3
         needed = decode_bytes(header, edge=edge) + _EXTRA_MEMORY_BYTES + (whole_bytes(pixels) if whole else 0)
         request = {

@@ -7,11 +7,14 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from nightlight import logs
 from nightlight.imaging.decode_notes import MAX_NOTES, DecodeNote
 from nightlight.imaging.decoder_process import MAX_DETAIL_CHARACTERS, RESPONSE_HEAD_BYTES, SANDBOXED_STAGES
+from nightlight.imaging.decoders.shrink import unshrunk_size
+from nightlight.imaging.interpolate import interpolated
 from nightlight_core.errors import CorruptImage, DecoderDied, ImageTooLarge, TruncatedImage
 
 if TYPE_CHECKING:
@@ -38,7 +41,8 @@ def read_frame(response: memoryview, header: Header, edge: int, stages: StageTim
         width, height = head["width"], head["height"]
         if not (type(width) is int and type(height) is int and width >= 1 and height >= 1):
             raise ValueError(head)
-        if min(width, height) > edge or RESPONSE_HEAD_BYTES + width * height * 3 > len(response):
+        unshrunk = unshrunk_size(header, edge) or (edge,)
+        if min(width, height) > min(unshrunk) or RESPONSE_HEAD_BYTES + width * height * 3 > len(response):
             raise ValueError(head)
         notes = [DecodeNote.parse(note) for note in head.get("notes", [])[:MAX_NOTES]]
         for stage in SANDBOXED_STAGES:
@@ -50,6 +54,8 @@ def read_frame(response: memoryview, header: Header, edge: int, stages: StageTim
     for note in notes:
         logs.get("imaging").info("image.noted", code=note.kind.value, format=header.format, detail=note.text)
     pixels = response[RESPONSE_HEAD_BYTES : RESPONSE_HEAD_BYTES + width * height * 3]
+    if min(width, height) > edge:
+        return interpolated(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), edge)
     return Image.frombytes("RGB", (width, height), pixels)
 
 

@@ -30,6 +30,9 @@ KINDS: tuple[tuple[str, Header, float], ...] = (
     ("HEIC in tiles", Header(Format.HEIC, 1, 1, samples=1.5, tile=(512, 512)), 0.15),
     ("HEIC", Header(Format.HEIC, 1, 1, samples=1.5), 0.15),
     ("HEIC, 10 bits", Header(Format.HEIC, 1, 1, samples=1.5, bits=10), 0.15),
+    ("JPEG XL", Header(Format.JXL, 1, 1), 0.2),
+    ("JPEG XL with transparency", Header(Format.JXL, 1, 1, alpha=True, samples=4.0), 0.2),
+    ("JPEG XL, lossless", Header(Format.JXL, 1, 1, lossless=True), 1.0),
 )
 
 
@@ -37,7 +40,6 @@ def most_pixels(sample: Header, bytes_a_pixel: float, caps: UploadCaps, *, edge:
     """Return the pixels of the largest picture with sides of 4 and 3 that is like ``sample`` and within the caps."""
     entry = FORMATS[sample.format]
     most = min(caps.max_pixels, entry.max_pixels)
-    memory = max(caps.max_decode_bytes, caps.max_whole_decode_bytes) if entry.held_whole else caps.max_decode_bytes
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -45,7 +47,7 @@ def most_pixels(sample: Header, bytes_a_pixel: float, caps: UploadCaps, *, edge:
         header = replace(sample, width=width, height=height, coded=width * height * (1 + sample.alpha))
         size = int(width * height * bytes_a_pixel)
         coded = replace(header, coded_bytes=size) if sample.format is Format.JPEG else header
-        within = decode_bytes(header, edge=edge) <= memory and decode_s(coded, size) <= caps.max_decode_s
+        within = decode_bytes(header, edge=edge) <= caps.max_decode_bytes and decode_s(coded, size) <= caps.max_decode_s
         low, high = (middle, high) if within else (low, middle - 1)
     return low
 
@@ -68,5 +70,4 @@ def in_words(caps: UploadCaps) -> str:
         if sample.format in caps.formats:
             largest.setdefault(sample.format, pixels)
     ordered = sorted(largest, key=lambda name: -largest[name])
-    names = {Format.WEBP: "WebP"}
-    return ", ".join(f"{names.get(name, name.upper())} {math.floor(largest[name])}" for name in ordered)
+    return ", ".join(f"{name.written} {math.floor(largest[name])}" for name in ordered)

@@ -2,7 +2,8 @@
 
 It is made of crescents, or of an operator's own text or logo. Any third of the picture holds a whole tile, so no useful
 crop is without one. It is drawn more strongly where the picture has contrast, and less on an even ground. It is white
-with a black shadow, so it shows on dark and on light.
+with a black shadow, so it shows on dark and on light. How tiles lie is the pattern, and a tier names it
+(``tile_layout``).
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
+from nightlight.imaging.tile_layout import LAYOUTS
 from nightlight_core.errors import SettingsRefused
 from nightlight_core.files import read_bytes
 
-# Tiles across the picture: any third of it holds a whole one, and so does the face of a portrait.
-PER_ROW = 6
 # The share of the picture that the white (and, displaced, the black) covers on an even ground, by a tier's word.
 STRENGTHS = {"soft": 0.07, "faint": 0.14, "clear": 0.26, "strong": 0.45}
 # Local contrast is how far the picture, at _FINE pixels a side, lies off its mean over 1/_BLOCKS of a side, in
@@ -28,8 +28,6 @@ _FINE = 160
 _BLOCKS = 24
 _GAIN = 1 / 40
 _MOST = 2.2
-# A shadow lies this share of a tile off its light.
-_SHIFT = 0.04
 # Text is written on a slope, which no straight edge of a picture hides.
 _SLOPE = 24
 MAX_TEXT = 40
@@ -82,9 +80,12 @@ class VisibleWatermark:
             return _logo(self.logo)
         return _text(self.text, self.font) if self.text else _crescent()
 
-    def draw(self, image: Image.Image, strength: str) -> Image.Image:
-        """Return a copy of ``image`` (RGB) with the watermark over it; ``strength`` is a key of STRENGTHS."""
-        ink, where = _ink(self, *image.size)
+    def draw(self, image: Image.Image, strength: str, pattern: str = "tiles") -> Image.Image:
+        """Return a copy of ``image`` (RGB) with the watermark over it.
+
+        ``strength`` is a key of STRENGTHS, ``pattern`` one of LAYOUTS.
+        """
+        ink, where = _ink(self, pattern, *image.size)
         return Image.composite(ink, image, ImageChops.multiply(where, _adapted(image, STRENGTHS[strength])))
 
     def __hash__(self) -> int:
@@ -93,24 +94,21 @@ class VisibleWatermark:
 
 
 @lru_cache(maxsize=16)
-def _ink(watermark: VisibleWatermark, width: int, height: int) -> tuple[Image.Image, Image.Image]:
-    """Return (ink, where) of the picture's size: staggered rows of white tiles (RGB), each with a black shadow.
+def _ink(watermark: VisibleWatermark, pattern: str, width: int, height: int) -> tuple[Image.Image, Image.Image]:
+    """Return (ink, where) of the picture's size: white tiles (RGB), each with a black shadow.
 
     ``where`` (L) is how much of each pixel is covered by either.
     """
-    cell = max(width, height) / PER_ROW
-    side = max(1, round(cell))
-    tile = watermark.tile.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    layout = LAYOUTS[pattern](watermark.tile, width, height)
+    tile = layout.tile
 
     def tiled(shift: int) -> Image.Image:
         mask = Image.new("L", (width, height))
-        for row in range(-1, PER_ROW + 1):
-            for column in range(-1, PER_ROW + 1):
-                left = round((column + (row % 2) / 2) * cell) + shift
-                mask.paste(tile, (left, round(row * cell) + shift))
+        for left, top in layout.places:
+            mask.paste(tile, (left + shift, top + shift))
         return mask
 
-    light, shadow = tiled(0), tiled(max(1, round(cell * _SHIFT)))
+    light, shadow = tiled(0), tiled(layout.shift)
     white = light.point(lambda value: 255 if value else 0)
     return Image.merge("RGB", (white, white, white)), ImageChops.lighter(light, shadow)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A frame of this many bytes is no segment, as in ``png_header``.
 LEAST_DATA_BYTES = 128
-_ALPHA, _ANIMATION = 0x10, 0x02
+PROFILE, _ALPHA, _ANIMATION = 0x20, 0x10, 0x02
 # Before the chunks of an animation's frame: its place, its size, its duration and two flags.
 _FRAME_HEAD = 16
 
@@ -91,8 +91,9 @@ def first_frame(view: memoryview, tally: HeaderTally | None = None) -> Frame:
 
     Raises IndexError, ValueError, ImageTooComplex or TruncatedImage.
     """
-    parts, left, top, size = chunks(view, 12, len(view)), 0, 0, None
-    flags = (canvas(view) or (0, 0, 0))[2]
+    parts, left, top = chunks(view, 12, len(view)), 0, 0
+    extended = canvas(view)
+    flags = extended[2] if extended else 0
     if flags & _ANIMATION:
         holder = next((chunk for chunk in parts if chunk.name == b"ANMF"), None)
         if holder is None:
@@ -100,7 +101,6 @@ def first_frame(view: memoryview, tally: HeaderTally | None = None) -> Frame:
         _check_whole(holder, view)
         at = holder.begin
         left, top = 2 * integer(view, at, 3, "little"), 2 * integer(view, at + 3, 3, "little")
-        size = (1 + integer(view, at + 6, 3, "little"), 1 + integer(view, at + 9, 3, "little"))
         parts = chunks(view, at + _FRAME_HEAD, holder.end)
     begin = None
     for chunk in parts:
@@ -111,8 +111,9 @@ def first_frame(view: memoryview, tally: HeaderTally | None = None) -> Frame:
         if chunk.name in (b"VP8 ", b"VP8L"):
             _check_whole(chunk, view)
             width, height, alpha = _stated(view, chunk)
-            if size not in (None, (width, height)):
-                raise ValueError(chunk.begin)
+            # What an extended file's flags do not announce is not used, as in Chromium.
+            if extended and not flags & _ALPHA:
+                begin, alpha = None, False
             lossless = chunk.name == b"VP8L"
             start = chunk.begin - 8 if begin is None or lossless else begin
             return Frame(start, chunk.end, width, height, lossless, alpha or start == begin, left, top)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,17 @@ from nightlight.policy.combinations import CombinationSpace, Mask, Ranks, combin
 from nightlight.policy.dates import holds_on, switch_days, when_text
 from nightlight.policy.diagnostics import Diagnostics
 from nightlight.policy.load import Pack, load, load_documents
-from nightlight.policy.outcome_ranks import FIELDS, SHOWING, UNSET, canonical, ceilings, limits
+from nightlight.policy.outcome_ranks import (
+    FIELDS,
+    SHOWING,
+    UNSET,
+    Ceilings,
+    canonical,
+    limits,
+    lowered,
+    no_ceilings,
+    packed_ranks,
+)
 from nightlight.policy.proved_checks import ProvedCheck, proved_checks
 from nightlight.policy.regimes import refuse_hollow_clauses
 from nightlight.policy.retention import RetentionTable, compile_retention
@@ -77,6 +87,11 @@ class Compiled:
     def digest(self) -> str:
         """Return the policy's digest: that of its table, or of all its tables and their dates."""
         return digest_of(self.table.digest, [(period.begins, period.table.digest) for period in self.dated])
+
+    @cached_property
+    def packed(self) -> np.ndarray[Any, np.dtype[np.uint16]]:
+        """Return the outcome of each combination as one number; equal numbers are equal outcomes."""
+        return packed_ranks(self.ranks)
 
     @property
     def possible(self) -> Mask:
@@ -182,24 +197,29 @@ def compile_pack(pack: Pack) -> Compiled:
     _refuse_dead_rules(pack, space, impossible, problems)
     refuse_hollow_clauses(pack, space, impossible, problems)
     problems.refuse()
-    regions = [(space.region(rule.when, rule.unless), limits(rule, pack)) for rule in pack.rules.rules]
     retention = compile_retention(pack)
-    first, *later = (_period(pack, space, impossible, retention, regions, begins) for begins in ("", *days))
+    always = no_ceilings(space, pack.vocabulary.outcomes.limited)
+    always = lowered(always, _placed(pack, space, [rule for rule in pack.rules.rules if not rule.dated]))
+    first, *later = (_period(pack, space, impossible, retention, always, begins) for begins in ("", *days))
     return replace(first, dated=tuple(later))
 
 
+def _placed(
+    pack: Pack, space: CombinationSpace, rules: Iterable[PolicyRule]
+) -> Iterator[tuple[int, Mask, Mapping[str, int]]]:
+    """Yield each rule with its place in the order of ids, where it applies, and its ceilings."""
+    places = {pack.rules.rules[number].id: place for place, number in enumerate(_by_id(pack.rules.rules))}
+    for rule in rules:
+        yield places[rule.id], space.region(rule.when, rule.unless), limits(rule, pack)
+
+
 def _period(
-    pack: Pack,
-    space: CombinationSpace,
-    impossible: Mask,
-    retention: RetentionTable,
-    regions: Sequence[tuple[Mask, Mapping[str, int]]],
-    begins: str,
+    pack: Pack, space: CombinationSpace, impossible: Mask, retention: RetentionTable, always: Ceilings, begins: str
 ) -> Compiled:
-    """Return the pack as it is from the day ``begins`` on; ``regions`` has each rule's region and ceilings."""
+    """Return the pack as it is from the day ``begins`` on; ``always`` has the ceilings of the rules without dates."""
     problems, rules = Diagnostics(), pack.rules.rules
-    order = [number for number in _by_id(rules) if holds_on(rules[number], begins)]
-    lowest, bound = ceilings(regions, space, order=order, limited=pack.vocabulary.outcomes.limited)
+    held = [rule for rule in rules if rule.dated and holds_on(rule, begins)]
+    lowest, places = lowered(always, _placed(pack, space, held)) if held else always
     ranks = canonical(lowest, impossible)
     for field in FIELDS:
         gap = ranks[field] == UNSET
@@ -209,6 +229,7 @@ def _period(
             problems.add(pack.rules_source.position(("rules",)), "gap", message)
             break
     problems.refuse()
+    bound = np.array(_by_id(rules), dtype=np.uint16)[places]
     table = build_table(pack, space, ranks, bound, impossible, retention)
     return Compiled(pack, space, ranks, bound, impossible, retention, table, begins)
 

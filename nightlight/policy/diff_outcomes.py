@@ -6,6 +6,7 @@ told too, unless the pack before opens the same on that day, and so had it appro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from nightlight.policy.alignment import align
 from nightlight.policy.changes import Change, ChangeKind, ordered
 from nightlight.policy.diff_recipes import differing_fields, recipe_text
-from nightlight.policy.outcome_ranks import FIELDS
+from nightlight.policy.outcome_ranks import PACKED_BITS, unpacked_ranks
 from nightlight.policy.summarise import summarise
 from nightlight_core.policy import protection
 from nightlight_core.policy.table import CAPTURE, FORBID, NONE_TIER
@@ -39,22 +40,26 @@ class _Shown:
 
 
 _NOTHING = _Shown(NONE_TIER, None, 0, 0, FORBID)
-# What a combination shows is one number: the tier, cache_s and per_hour in four bits each, capture in one.
-_BITS = 13
 
 
 def _shown(compiled: Compiled) -> tuple[np.ndarray[Any, Any], dict[int, _Shown]]:
     """Return a number for each combination's outcome (0: nothing is shown), and what each number stands for."""
-    columns = [compiled.ranks[field].astype(np.uint32) for field in FIELDS]
-    packed = columns[0] << 9 | columns[1] << 5 | columns[2] << 1 | columns[3]
-    outcomes, recipes = compiled.pack.vocabulary.outcomes, compiled.table.tiers
+    packed, outcomes, recipes = compiled.packed, compiled.pack.vocabulary.outcomes, compiled.table.tiers
     meaning = {0: _NOTHING}
-    for number in map(int, np.unique(packed)):
-        if number >> 9:
-            tier = outcomes.tier[number >> 9]
-            limits = outcomes.cache_s[number >> 5 & 0xF], outcomes.per_hour[number >> 1 & 0xF]
-            meaning[number] = _Shown(tier, recipes[tier], *limits, outcomes.capture[number & 1])
+    for number in map(int, np.flatnonzero(np.bincount(packed.ravel()))):
+        tier, cache_s, per_hour, capture = unpacked_ranks(number)
+        if tier:
+            name, limits = outcomes.tier[tier], (outcomes.cache_s[cache_s], outcomes.per_hour[per_hour])
+            meaning[number] = _Shown(name, recipes[name], *limits, outcomes.capture[capture])
     return packed, meaning
+
+
+def _pairs(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """Return a number for each pair of outcomes, and the numbers of those that occur."""
+    pairs = before.astype(np.uint32) << PACKED_BITS | after
+    # Most outcomes are as before: those are counted, and the others alone sorted.
+    alike = np.flatnonzero(np.bincount(before[before == after])) * (1 + (1 << PACKED_BITS))
+    return pairs, sorted(map(int, (*alike, *np.unique(pairs[before != after]))))
 
 
 def changed_outcomes(
@@ -89,14 +94,16 @@ def _opened_by_date(old: Compiled, new: Compiled, before: str, day: str) -> Mask
 
 def _opened(before: Compiled, after: Compiled) -> Mask:
     """Return which combinations are shown more, or finer, by ``after``; both have the same ones."""
+    if before.pack is after.pack and (before.packed == after.packed).all():
+        return np.zeros(before.space.shape, dtype=np.bool_)
     (packed_before, meaning_before), (packed_after, meaning_after) = _shown(before), _shown(after)
-    pairs = packed_before << np.uint32(_BITS) | packed_after
+    pairs, occurring = _pairs(packed_before, packed_after)
     kinds = []
-    for pair in map(int, np.unique(pairs)):
-        left, right = meaning_before[pair >> _BITS], meaning_after[pair & (1 << _BITS) - 1]
+    for pair in occurring:
+        left, right = meaning_before[pair >> PACKED_BITS], meaning_after[pair & (1 << PACKED_BITS) - 1]
         if _weaker(left, right) or _finer(left, right):
             kinds.append(pair)
-    mask: Mask = np.isin(pairs, kinds)
+    mask: Mask = np.isin(pairs, kinds) if kinds else np.zeros(pairs.shape, dtype=np.bool_)
     return mask
 
 
@@ -108,10 +115,10 @@ def _outcomes(
     both_impossible = alignment.before(old.impossible, 1) & alignment.after(new.impossible, 1)
     counts = alignment.spread(traffic.over(old.space)) if traffic and traffic.cells else None
     outsiders = _outsiders(old, new, alignment)
-    pairs = before << np.uint32(_BITS) | after
+    pairs, occurring = _pairs(before, after)
     cells_of: dict[Change, Mask] = {}
-    for pair in map(int, np.unique(pairs)):
-        left, right = meaning_old[pair >> _BITS], meaning_new[pair & (1 << _BITS) - 1]
+    for pair in occurring:
+        left, right = meaning_old[pair >> PACKED_BITS], meaning_new[pair & (1 << PACKED_BITS) - 1]
         if left == right:
             continue
         cells = pairs == pair if only is None else (pairs == pair) & only
@@ -152,8 +159,11 @@ def _judged(before: _Shown, after: _Shown, *, outsider: bool) -> Change:
 
 
 def _finer(before: _Shown, after: _Shown) -> bool:
-    """Say whether ``after`` shows the same picture at a higher quality."""
-    return bool(before.recipe and after.recipe and after.recipe.quality > before.recipe.quality)
+    """Say whether ``after`` shows the same picture at a higher quality, or with more bytes until that is lowered."""
+    if before.recipe is None or after.recipe is None:
+        return False
+    room = before.recipe.max_bytes or math.inf, after.recipe.max_bytes or math.inf
+    return after.recipe.quality > before.recipe.quality or room[1] > room[0]
 
 
 def _weaker(before: _Shown, after: _Shown) -> tuple[str, ...]:

@@ -115,7 +115,9 @@ class Tier(Document):
     face_px: Annotated[Number, _within("face_px")] | None = None
     no_face_px: Annotated[Number, _within("no_face_px")] | None = None
     reidentification_at_most: Share | None = None
+    fitted_reidentification_at_most: Share | None = None
     visible_watermark: recipe.VisibleWatermarkStrength = "none"
+    visible_pattern: recipe.VisibleWatermarkPattern = "tiles"
     invisible_watermark: recipe.InvisibleWatermarkDemand = "none"
     psnr_at_least: Annotated[Number, _within("psnr_at_least")] = 40
     variants: Annotated[Number, _within("variants")] = 1
@@ -158,6 +160,11 @@ class PolicyRule(Document):
     when: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
     at_most: Ceiling
+
+    @property
+    def dated(self) -> bool:
+        """Say whether there are days on which the rule does not hold."""
+        return self.begins is not None or self.until is not None
 
 
 class RulesDocument(HeadedDocument):

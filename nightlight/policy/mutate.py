@@ -3,6 +3,9 @@
 Every rule is deleted, each of its ceilings loosened by a step, each word of its ``when`` taken out, and
 each word that is missing added to its ``when`` and ``unless``. A mutant that opens anything and passes every
 check is a hole in the checks, and is told with what it opens.
+
+A rule with dates begins a day and a month later or earlier too, ends so, and loses each date. A check speaks of every
+day and cannot tell one from the next, so of these rules a mutant is caught by a case too that says ``on`` which day.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nightlight.policy.cases import expand
 from nightlight.policy.checks import opens, still_holds
 from nightlight.policy.combinations import cut
-from nightlight.policy.dates import holds_on
-from nightlight.policy.outcome_ranks import FIELDS, UNSET, canonical, ceilings
+from nightlight.policy.dates import END, holds_on, moved_dates
+from nightlight.policy.outcome_ranks import FIELDS, UNSET, canonical, lowered, no_ceilings
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
@@ -27,13 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A mutant that no check catches: what was done to which rule, and what that opens from the day ``begins``."""
+    """A mutant that no check catches: what was done to which rule, and what that opens from the day ``begins``.
+
+    A rule that is ``dated`` has dates; no case of the days on which it was changed catches it either.
+    """
 
     rule: str
     change: str
     count: int
     summaries: tuple[Summary, ...]
     begins: str = ""
+    dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,9 @@ def mutate(compiled: Compiled) -> MutationReport:
     """Return the mutation report of a pack: a mistake is caught if a check fails on any date."""
     opening: dict[tuple[str, str], Survivor | None] = {}
     mutants = set[tuple[str, str]]()
-    for period in compiled.periods:
-        for rule, change, survivor in _tried(period, mutants):
+    ends = [*compiled.days, END]
+    for period, end in zip(compiled.periods, ends, strict=True):
+        for rule, change, survivor in _tried(period, end, mutants):
             # What a check catches on one date is caught, whatever it opens on others.
             earlier = opening.get((rule, change), survivor)
             opening[rule, change] = None if survivor is None else earlier
@@ -58,8 +67,10 @@ def mutate(compiled: Compiled) -> MutationReport:
     return MutationReport(len(mutants), len(opening), survivors)
 
 
-def _tried(compiled: Compiled, mutants: set[tuple[str, str]]) -> Iterator[tuple[str, str, Survivor | None]]:
-    """Yield (rule, what was done, None if a check catches it) for every mutant of a period that opens something.
+def _tried(compiled: Compiled, end: str, mutants: set[tuple[str, str]]) -> Iterator[tuple[str, str, Survivor | None]]:
+    """Yield (rule, what was done, None if that is caught) for every mutant of a period that opens something.
+
+    The period ends before the day ``end``.
 
     All of them are added to ``mutants``.
     """
@@ -68,8 +79,11 @@ def _tried(compiled: Compiled, mutants: set[tuple[str, str]]) -> Iterator[tuple[
         if not holds_on(rule, compiled.begins):
             continue
         without = base.without(number)
-        for mutant in _mutants(compiled, number, rule):
+        for mutant in (*_mutants(compiled, number, rule), *_moved(compiled, rule)):
             mutants.add((rule.id, mutant.change))
+            days = max(compiled.begins, mutant.days[0]), min(end, mutant.days[1])
+            if days[0] >= days[1]:
+                continue
             # Nothing changes outside of the box in which the rule applied, or applies now.
             box = mutant.box
             lowest = {field: cut(ranks, box).copy() for field, ranks in without.items()}
@@ -82,13 +96,14 @@ def _tried(compiled: Compiled, mutants: set[tuple[str, str]]) -> Iterator[tuple[
             before = {field: cut(own, box) for field, own in compiled.ranks.items()}
             if not opens(before, ranks):
                 continue
-            if _gap(ranks) or not still_holds(compiled, ranks, box):
+            caught = _gap(ranks) or not still_holds(compiled, ranks, box)
+            if caught or (rule.dated and _case_differs(compiled, ranks, box, days)):
                 yield rule.id, mutant.change, None
                 continue
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
             more[np.ix_(*box)] = np.logical_or.reduce([ranks[field] > before[field] for field in FIELDS])
             summaries = summarise(compiled.space, more, impossible=compiled.impossible)
-            survivor = Survivor(rule.id, mutant.change, int(more.sum()), tuple(summaries), compiled.begins)
+            survivor = Survivor(rule.id, mutant.change, int(more.sum()), tuple(summaries), days[0], rule.dated)
             yield rule.id, mutant.change, survivor
 
 
@@ -118,7 +133,8 @@ class _Others:
         self._compiled = compiled
         rules = list(zip(compiled.regions, compiled.limits, strict=True))
         limited = compiled.pack.vocabulary.outcomes.limited
-        self._lowest, _ = ceilings(rules, compiled.space, order=range(len(rules)), limited=limited)
+        none, places = no_ceilings(compiled.space, limited), range(len(rules))
+        self._lowest = lowered(none, ((place, *rule) for place, rule in zip(places, rules, strict=True))).lowest
         self._times = {field: np.zeros(compiled.space.shape, dtype=np.uint16) for field in FIELDS}
         self._next: dict[str, Ranks] = {field: np.full(compiled.space.shape, UNSET, dtype=np.uint8) for field in FIELDS}
         for region, limit in rules:
@@ -143,12 +159,42 @@ class _Others:
 
 
 class _Mutant(NamedTuple):
-    """What was done to a rule, where it applies now (None: it was deleted), its new ceilings, and a box around both."""
+    """What was done to a rule, where it applies now (None: it was deleted), its new ceilings, and a box around both.
+
+    It was done on the days from the first of ``days`` to before the second.
+    """
 
     change: str
     region: Mask | None
     limit: Mapping[str, int]
     box: Box
+    days: tuple[str, str] = ("", END)
+
+
+def _moved(compiled: Compiled, rule: PolicyRule) -> Iterator[_Mutant]:
+    """Yield a rule with another date, or without it: deleted on the days on which it does not hold any more."""
+    box = compiled.space.box(rule.when)
+    for change, *days in moved_dates(rule):
+        yield _Mutant(change, None, {}, box, (days[0], days[1]))
+
+
+def _case_differs(compiled: Compiled, ranks: Mapping[str, Ranks], box: Box, days: tuple[str, str]) -> bool:
+    """Say whether a case of one of the days is answered otherwise by ``ranks``, which stand in ``box``."""
+    outcomes = compiled.pack.vocabulary.outcomes
+    for _, document in compiled.pack.cases:
+        for case in document.cases:
+            if case.on is None or not days[0] <= case.on < days[1]:
+                continue
+            expected = case.expect.model_dump(exclude_none=True, exclude={"because"})
+            for given in expand(case):
+                place = compiled.space.position(given)
+                if not all(position in part for position, part in zip(place, box, strict=True)):
+                    continue
+                inner = tuple(int(np.searchsorted(part, place[axis])) for axis, part in enumerate(box))
+                values = {field: getattr(outcomes, field)[ranks[field][inner]] for field in expected}
+                if values != expected:
+                    return True
+    return False
 
 
 def _mutants(compiled: Compiled, number: int, rule: PolicyRule) -> Iterator[_Mutant]:

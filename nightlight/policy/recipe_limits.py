@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.protection import FIELDS, effective
-from nightlight_core.policy.tier import RANGES, TierRecipe
+from nightlight_core.policy.tier import CLAIMS, RANGES, TierRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LIMIT = re.compile(r"(at_most|at_least) +([a-z_]+|[0-9]{1,7}(?:\.[0-9]{1,4})?)")
-_NUMBERS = (*(name for name in RANGES if name != "effort"), "reidentification_at_most")
+_NUMBERS = (*(name for name in RANGES if name != "effort"), *CLAIMS)
 LIMITED = (*_NUMBERS, *(name for name, field in FIELDS.items() if field.words))
 
 

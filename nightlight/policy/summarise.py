@@ -9,6 +9,7 @@ may be covered or not, whichever gives the shorter sentence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +39,14 @@ def summarise(space: CombinationSpace, cells: Mask, *, impossible: Mask) -> list
     while left.any() and len(boxes) < MAX_SUMMARIES:
         seed = np.unravel_index(int(np.argmax(left)), left.shape)
         candidates = [_grow(allowed, seed, order) for order in _orders(len(space.shape))]
-        best = max(candidates, key=lambda box: int(left[np.ix_(*box)].sum()))
+        best = max(candidates, key=lambda box: int(left[_mesh(box)].sum()))
         boxes.append(best)
-        left[np.ix_(*best)] = False
+        left[_mesh(best)] = False
     boxes = _needed(boxes, cells)
     summaries: list[Summary] = []
     covered = np.zeros_like(cells)
-    for box in sorted(boxes, key=lambda box: -int(cells[np.ix_(*box)].sum())):
-        part = np.ix_(*box)
+    for box in sorted(boxes, key=lambda box: -int(cells[_mesh(box)].sum())):
+        part = _mesh(box)
         count = int((cells[part] & ~covered[part]).sum())
         covered[part] = True
         words = _words(space, _trimmed(box, cells))
@@ -92,7 +93,7 @@ def _trimmed(box: tuple[Any, ...], cells: Mask) -> tuple[Any, ...]:
     for axis, positions in enumerate(box):
         if len(positions) < cells.shape[axis]:
             others = tuple(number for number in range(len(box)) if number != axis)
-            real = cells[np.ix_(*trimmed)].any(axis=others)
+            real = cells[_mesh(trimmed)].any(axis=others)
             trimmed[axis] = positions[real]
     return tuple(trimmed)
 
@@ -111,18 +112,24 @@ def _grow(allowed: Mask, seed: Any, order: tuple[int, ...]) -> tuple[Any, ...]:
         # All positions of this axis at which the rest of the box is allowed.
         rest = [np.arange(allowed.shape[axis]) if number == axis else box[number] for number in range(len(box))]
         others = tuple(number for number in range(len(box)) if number != axis)
-        box[axis] = np.flatnonzero(allowed[np.ix_(*rest)].all(axis=others))
+        box[axis] = np.flatnonzero(allowed[_mesh(rest)].all(axis=others))
     return tuple(box)
+
+
+def _mesh(box: Sequence[Any]) -> tuple[Any, ...]:
+    """Return positions on each axis as indexes of all their combinations: numpy's ``ix_`` without its questions."""
+    ones = [1] * len(box)
+    return tuple(positions.reshape([*ones[:axis], -1, *ones[axis + 1 :]]) for axis, positions in enumerate(box))
 
 
 def _needed(boxes: list[tuple[Any, ...]], cells: Mask) -> list[tuple[Any, ...]]:
     """Return the boxes without those that the others cover."""
     times = np.zeros(cells.shape, dtype=np.uint16)
     for box in boxes:
-        times[np.ix_(*box)] += 1
+        times[_mesh(box)] += 1
     kept = []
-    for box in sorted(boxes, key=lambda box: int(cells[np.ix_(*box)].sum())):
-        part = np.ix_(*box)
+    for box in sorted(boxes, key=lambda box: int(cells[_mesh(box)].sum())):
+        part = _mesh(box)
         if (times[part][cells[part]] >= 2).all():  # noqa: PLR2004 - covered by another one too
             times[part] -= 1
         else:

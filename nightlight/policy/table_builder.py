@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightlight.policy.outcome_ranks import FIELDS
+from nightlight.policy.outcome_ranks import packed_ranks, unpacked_ranks
 from nightlight_core.policy.table import Outcome, Table, none_because
 
 if TYPE_CHECKING:
@@ -32,14 +32,17 @@ def build_table(
     retention: RetentionTable,
 ) -> Table:
     """Return the table: combinations with equal outcome and rule share one Outcome."""
-    columns = [ranks[field].astype(np.uint32) for field in FIELDS]
-    who = np.where(impossible, np.uint32(len(pack.rules.rules)), bound.astype(np.uint32))
-    packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | columns[3] << 19 | who).ravel()
-    kinds, cells = np.unique(packed, return_inverse=True)
-    outcomes = tuple(_outcome(pack, int(kind)) for kind in kinds)
-    vocabulary = pack.vocabulary
+    rules = len(pack.rules.rules) + 1
+    who = np.where(impossible, np.uint16(rules - 1), bound)
+    packed = (packed_ranks(ranks).astype(np.uint32) * np.uint32(rules) + who).ravel()
+    # Counted and not sorted: there are few kinds, and at most a step for each outcome and rule.
+    kinds = np.flatnonzero(np.bincount(packed))
+    numbers = np.zeros(int(kinds[-1]) + 1, dtype=np.uint16)
+    numbers[kinds] = np.arange(len(kinds))
+    outcomes = tuple(_outcome(pack, *divmod(int(kind), rules)) for kind in kinds)
+    vocabulary, recipes = pack.vocabulary, pack.tiers.recipes()
     meaning = {
-        "tiers": pack.tiers.model_dump(mode="json")["tiers"],
+        "tiers": {name: recipe.written for name, recipe in recipes.items()},
         "retention": retention.meaning(),
         "outcomes": vocabulary.outcomes.model_dump(mode="json"),
         **({"assurance": list(vocabulary.assurance)} if vocabulary.assurance else {}),
@@ -47,20 +50,19 @@ def build_table(
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return Table(
         space.attributes,
-        array("H", cells.astype(np.uint16).tobytes()),
+        array("H", numbers[packed].tobytes()),
         outcomes,
-        pack.tiers.recipes(),
+        recipes,
         besides=hashlib.sha256(text.encode()).hexdigest(),
         replaced=vocabulary.replaced,
     )
 
 
-def _outcome(pack: Pack, kind: int) -> Outcome:
-    number = kind & 0x7FFFF
+def _outcome(pack: Pack, packed: int, number: int) -> Outcome:
     rule = IMPOSSIBLE if number == len(pack.rules.rules) else pack.rules.rules[number].id
-    tier, cache_s, per_hour, capture = kind >> 28, kind >> 24 & 0xF, kind >> 20 & 0xF, kind >> 19 & 1
+    tier, cache_s, per_hour, capture = rank = unpacked_ranks(packed)
     if tier == 0:
         return none_because(rule)
     outcomes = pack.vocabulary.outcomes
     values = outcomes.tier[tier], outcomes.cache_s[cache_s], outcomes.per_hour[per_hour], outcomes.capture[capture]
-    return Outcome((tier, cache_s, per_hour, capture), *values, rule)
+    return Outcome(rank, *values, rule)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nightlight.policy.diagnostics import Diagnostics, did_you_mean
 from nightlight_core.policy import protection
 from nightlight_core.policy.table import NONE_TIER
+from nightlight_core.policy.tier import CLAIMS
 
 if TYPE_CHECKING:
     from nightlight.policy.models import Tier, TiersDocument, Vocabulary
@@ -39,10 +40,11 @@ def validate_tiers(source: YamlSource, tiers: TiersDocument, vocabulary: Vocabul
                 f"tier '{tier}' opens more than the one before it but has a smaller {field}{_counted(recipe, field)}"
             )
             problems.add(place, "outcome-order", message)
-        if recipe.reidentification_at_most is not None and recipe.face_px is None:
-            place = source.position(("tiers", tier, "reidentification_at_most"))
-            message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
-            problems.add(place, "claim-without-budget", message)
+        for claim in CLAIMS:
+            if getattr(recipe, claim) is not None and recipe.face_px is None:
+                place = source.position(("tiers", tier, claim))
+                message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
+                problems.add(place, "claim-without-budget", message)
         _validate_no_face(source, tier, recipe, problems)
         _validate_invisible_watermark(source, tier, recipe, problems)
         _validate_provenance(source, tier, recipe, problems)

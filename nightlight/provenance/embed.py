@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import brotli
@@ -91,7 +92,7 @@ def compact_manifest(manifest: bytes, room: int | None = None) -> bytes:
     (_, name), _ = _box(body)
     if rest or more or kind != b"jumb" or not name.startswith(b"c2ma"):
         raise SigningFailed("the signer gave something else than one manifest")
-    packed = min((_packed(inner, quality) for quality in _QUALITIES), key=len)
+    packed = _smallest(inner)
 
     def padded(fill: int) -> bytes:
         described = _boxed(b"jumd", _COMPRESSED + name[4:])
@@ -104,6 +105,12 @@ def compact_manifest(manifest: bytes, room: int | None = None) -> bytes:
     if len(small) > room:
         raise ManifestTooLarge(len(small))
     return padded(room - len(small))
+
+
+@lru_cache(maxsize=2)
+def _smallest(data: bytes) -> bytes:
+    """Return the shortest of what Brotli makes; kept, since a manifest is measured first and padded then."""
+    return min((_packed(data, quality) for quality in _QUALITIES), key=len)
 
 
 def _packed(data: bytes, quality: int) -> bytes:

@@ -26,9 +26,6 @@ class UploadSettings(BaseSettings):
     # The sandbox with a picture of 125 MB in it stays under 160 MB (docs/performance.md).
     max_decode_bytes: int = Field(default=125_000_000, ge=1_000_000, le=1_000_000_000)
     """Most memory, in bytes, that an upload's header lets its decoding take."""
-    # 48 megapixels of 4:2:0, not in tiles, take 190 MB.
-    max_whole_decode_bytes: int = Field(default=200_000_000, ge=1_000_000, le=1_000_000_000)
-    """The same for HEIC: its decoder holds a picture whole that is not made of tiles."""
     max_decode_cpu_s: float = Field(default=5.0, gt=0, le=60)
     """Most CPU seconds that an upload's header lets its decoding take, by estimate."""
     slow_decode_cpu_s: float = Field(default=0.25, gt=0, le=60)
@@ -45,6 +42,8 @@ class UploadSettings(BaseSettings):
     """Most scans of a JPEG; encoders write 3 to 12."""
     heic: bool = True
     """Accept HEIC, as phones write it."""
+    jxl: bool = False
+    """Accept JPEG XL. The workers need the extra `jxl`."""
     assertion_days: int = Field(default=30, ge=1, le=365)
     """Days after which an asserted age band lapses to `unknown`."""
     idempotency_hours: int = Field(default=24, ge=1, le=168)

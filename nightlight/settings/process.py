@@ -103,7 +103,7 @@ class WorkerSettings(BaseSettings):
     sandbox: SandboxKind = SandboxKind.SECCOMP
     """What holds decoders in their sandbox. `seccomp`: a system call filter and resource limits; a worker without the
     filter does not start (in development it warns). `limits_only`: resource limits alone."""
-    decode_memory_bytes: int = Field(default=240_000_000, ge=20_000_000, le=2_000_000_000)
+    decode_memory_bytes: int = Field(default=165_000_000, ge=20_000_000, le=2_000_000_000)
     """Address space, in bytes, that one decoder may add at the most to what the idle helper has. Each picture gets what
     its header lets expect, and 40 MB more."""
     decode_s: float = Field(default=30.0, gt=0, le=300)

@@ -33,7 +33,7 @@ _EXISTS = frozenset({"PreconditionFailed", "412"})
 # Another write to the key was under way, and nothing of this one was stored: S3's answer to a conditional put, S3's
 # to one of several operations, and Ceph's.
 _CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "ConcurrentModification", "409"})
-# 0.05 + 0.1 + 0.2 + 0.4 s at most between five attempts: the other write is a put of at most 20 MB.
+# 0.05 + 0.1 + 0.2 + 0.4 s at most between five attempts: the other write is a put of at most 64 MB.
 _PUT_ATTEMPTS = 5
 _CONFLICT_PAUSE_S = 0.05
 _HASH = "sha256"

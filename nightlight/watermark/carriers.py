@@ -14,19 +14,23 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:
-    """Return the luma, float32 (h, w) in 0 to 255, of RGB pixels, uint8 (h, w, 3)."""
+    """Return the luma, float32 (h, w) in 0 to 255, of RGB pixels, uint8 (h, w, 3), or of luma, uint8 (h, w)."""
+    if pixels.ndim == 2:  # noqa: PLR2004
+        return pixels.astype(np.float32)
     return cv2.cvtColor(pixels.astype(np.float32), cv2.COLOR_RGB2GRAY)
 
 
 def reduced_luma(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return the luma, float32, of RGB pixels, uint8 (h, w, 3), halved while ``side`` pixels a side remain.
 
+    ``pixels`` may be luma already, uint8 (h, w).
+
     Luma of a picture that is halved is rounded to whole numbers, which costs a tenth of a step of the finest lattice
     even in a single pixel, and less in a mean.
     """
     if min(pixels.shape[:2]) < 2 * side:
         return luma(pixels)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # noqa: PLR2004
     while min(grey.shape) >= 2 * side and not any(extent % 2 for extent in grey.shape):
         grey = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return grey.astype(np.float32)

@@ -18,8 +18,12 @@ from nightlight.watermark.layout import BANDS, CELLS, COARSE_BANDS, NARROW, Layo
 # A cell counts as covered when at least this share of it is in the copy.
 COVERED_SHARE = 0.93
 
-_SLOPES = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6)
+_SLOPES: tuple[float, ...] = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6)
 _GAINS = np.exp(np.arange(-0.42, 0.421, 0.012)).astype(np.float32)
+# The slopes and gains near none: those of a copy whose contrast and sharpness were not changed. And the score, in
+# deviations, from which a fit among them is no chance.
+_NEAR_SLOPES, _NEAR_GAINS = slice(2, 5), slice(29, 42)
+_CERTAIN_SCORE = 8.0
 _LEAST_CARRIERS = 60
 # The mean distance of a value that knows nothing of the lattice is a quarter of the step; its deviation is 1 / sqrt(48)
 # of it, so that this many times the root of their number makes a score of deviation 1.
@@ -48,30 +52,51 @@ class Stretch:
 def likely_stretches(values: np.ndarray, layout: Layout, covered: np.ndarray, most: int) -> list[Stretch]:
     """Return the likeliest stretches of carrier values, float32 (n,); ``covered`` is bool (cells,)."""
     inside = covered[layout.cell] & (layout.band < COARSE_BANDS)
-    count = int(inside.sum())
-    if count < _LEAST_CARRIERS:
+    if int(inside.sum()) < _LEAST_CARRIERS:
         return []
-    dither, frequency = layout.dither[inside] * 2, layout.frequency[inside]
-    inverse = (1 / _GAINS)[:, None]
-    table = np.empty((len(layout.step), len(_SLOPES), len(_GAINS)), np.float32)
-    away, whole = np.empty((2, len(_GAINS), count), np.float32)
-    for kind, step in enumerate(layout.step):
-        doubled = values[inside] / step[inside] * 2
-        for row, slope in enumerate(_SLOPES):
-            np.multiply(doubled * np.exp(-slope * frequency), inverse, out=away)
-            away -= dither
-            np.rint(away, out=whole)
-            away -= whole
-            np.abs(away, out=away)
-            table[kind, row] = (
-                (1 - 4 * away.mean(1)) * np.sqrt(np.float32(count)) * _NORM - 1.2 * abs(slope) - _UNLIKELY
-            )
+    table = _stretch_scores(values, layout, inside, slice(None), slice(None))
     best = []
     for _ in range(most):
         kind, row, column = (int(index) for index in np.unravel_index(int(table.argmax()), table.shape))
         best.append(Stretch(float(table[kind, row, column]), kind, float(_GAINS[column]), _SLOPES[row]))
         table[kind, max(0, row - 1) : row + 2, max(0, column - 3) : column + 4] = -np.inf
     return best
+
+
+def likeliest_stretch(values: np.ndarray, layout: Layout, covered: np.ndarray) -> Stretch:
+    """Return the likeliest stretch of carrier values, float32 (n,), of a copy that covers enough of the frame.
+
+    The stretches near none at all are tried first. One of them is taken where it fits so well that no other can fit
+    better by chance, and lies within what was tried.
+    """
+    inside = covered[layout.cell] & (layout.band < COARSE_BANDS)
+    table = _stretch_scores(values, layout, inside, _NEAR_SLOPES, _NEAR_GAINS)
+    kind, row, column = (int(index) for index in np.unravel_index(int(table.argmax()), table.shape))
+    _, rows, columns = table.shape
+    if table[kind, row, column] < _CERTAIN_SCORE or not (0 < row < rows - 1 and 0 < column < columns - 1):
+        return likely_stretches(values, layout, covered, 1)[0]
+    gain, slope = _GAINS[_NEAR_GAINS][column], _SLOPES[_NEAR_SLOPES][row]
+    return Stretch(float(table[kind, row, column]), kind, float(gain), slope)
+
+
+def _stretch_scores(values: np.ndarray, layout: Layout, inside: np.ndarray, slopes: slice, gains: slice) -> np.ndarray:
+    """Return the score of each kind, slope and gain, float32 (kinds, slopes, gains), over the carriers ``inside``."""
+    dither, frequency = layout.dither[inside] * 2, layout.frequency[inside]
+    count = len(dither)
+    inverse = (1 / _GAINS[gains])[:, None]
+    table = np.empty((len(layout.step), len(_SLOPES[slopes]), len(inverse)), np.float32)
+    away, whole = np.empty((2, len(inverse), count), np.float32)
+    for kind, step in enumerate(layout.step):
+        doubled = values[inside] / step[inside] * 2
+        for row, slope in enumerate(_SLOPES[slopes]):
+            np.multiply(doubled * np.exp(-slope * frequency), inverse, out=away)
+            away -= dither
+            np.rint(away, out=whole)
+            away -= whole
+            np.abs(away, out=away)
+            table[kind, row] = (1 - 4 * away.mean(1)) * np.sqrt(np.float32(count)) * _NORM
+            table[kind, row] -= 1.2 * abs(slope) + _UNLIKELY[gains]
+    return table
 
 
 # What is taken off for a gain: a copy whose contrast was not changed is the likeliest.

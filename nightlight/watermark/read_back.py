@@ -15,7 +15,7 @@ import numpy as np
 from nightlight.watermark import error_correction
 from nightlight.watermark.carriers import read_carriers, reduced_luma, stretch_to_square
 from nightlight.watermark.codeword import codeword
-from nightlight.watermark.lattice import correlation, gather_bits, likely_stretches, soft_bits
+from nightlight.watermark.lattice import correlation, gather_bits, likeliest_stretch, soft_bits
 from nightlight.watermark.layout import CANONICAL, CELLS, Layout
 from nightlight.watermark.payload import Payload, bits_to_payload, payload_size
 
@@ -27,9 +27,9 @@ _EVERYWHERE = np.ones(CELLS * CELLS, np.bool_)
 
 
 def agreement(pixels: np.ndarray, payload: Payload, layout: Layout) -> float:
-    """Return how well ``payload`` reads back from a rendition's pixels, uint8 (side, side, 3); 0 where it does not.
+    """Return how well ``payload`` reads back from a rendition's pixels; 0 where it does not.
 
-    At 0.5 half of all readings fail.
+    ``pixels``: uint8 (side, side, 3), RGB, or their luma, uint8 (side, side). At 0.5 half of all readings fail.
     """
     ratios = read_ratios(pixels, payload, layout)
     score = correlation(ratios, codeword(payload, layout))
@@ -40,10 +40,11 @@ def agreement(pixels: np.ndarray, payload: Payload, layout: Layout) -> float:
 def read_ratios(pixels: np.ndarray, payload: Payload, layout: Layout) -> np.ndarray:
     """Return the log-likelihood ratio of each coded bit, float32 (RATE * n,), read as a detector reads a whole copy.
 
-    ``pixels`` are a rendition's, uint8 (side, side, 3). Of the payload only its length is used.
+    ``pixels`` are a rendition's, uint8 (side, side, 3), or their luma, uint8 (side, side). Of the payload only its
+    length is used.
     """
     values = read_carriers(stretch_to_square(reduced_luma(pixels, CANONICAL)), layout)
-    (stretch,) = likely_stretches(values, layout, _EVERYWHERE, 1)
+    stretch = likeliest_stretch(values, layout, _EVERYWHERE)
     ratios = soft_bits(values, layout, stretch, _EVERYWHERE)
     return gather_bits(ratios, layout, payload_size(short=payload.short), short=payload.short)
 

@@ -17,7 +17,7 @@ from nightlight_core.decisions.abuse_signals import AbuseSignal
 from nightlight_core.decisions.engine import MAX_ITEMS
 from nightlight_core.decisions.profile_views import ProfileView
 from nightlight_core.ids import PROFILE_ID_PATTERN
-from nightlight_core.policy.tier import TierRecipe
+from nightlight_core.policy.tier import CLAIMS, TierRecipe
 from service.answers import Body, answer, json_response, services
 from service.auth import ScopedRoute, requires
 
@@ -189,4 +189,4 @@ def _view(view: ProfileView) -> dict[str, object]:
 @lru_cache(maxsize=256)
 def _recipe(recipe: TierRecipe) -> dict[str, str | int | None]:
     """Return the fields of a recipe without claims."""
-    return {name: value for name, value in recipe.written.items() if name != "reidentification_at_most"}
+    return {name: value for name, value in recipe.written.items() if name not in CLAIMS}

@@ -18,7 +18,7 @@ from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.probe import UploadCaps, probe
 from nightlight.imaging.sandbox import Sandbox
 from nightlight_core.errors import DecoderDied, ImageRefused
-from tests.colour import browser, cases, page, peers
+from tests.colour import browser, cases, page, peers, suites
 
 BOUND, HDR_BOUND = 3.0, 10.0
 # Larger than every picture here, so that none is made smaller.
@@ -27,7 +27,7 @@ EDGE = 2048
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="files of this folder in place of those made here")
+    parser.add_argument("--folder", type=Path, help="every picture below this folder; a folder in it is a suite")
     parser.add_argument("--only", default="", help="cases whose names hold these words")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--write", action="store_true", help="write the table into the documentation")
@@ -38,8 +38,9 @@ def main():
         wanted = ["chromium"] * (browser.program() is None) + [peers.PEERS[name][1] for name in absent]
         Console(stderr=True).print(f"not installed: {' '.join(wanted)} (Debian's names)")
         sys.exit(2)
-    chosen = cases.of_folder(options.folder) if options.folder else cases.every()
-    rows = compare([case for case in chosen if options.only in case.name])
+    if options.folder:
+        sys.exit(_suites(options))
+    rows = compare([case for case in cases.every() if options.only in case.name])
     console = Console(highlight=False)
     broken = [row for row in rows if not row["ok"]]
     for row in broken:
@@ -51,6 +52,17 @@ def main():
     if options.write:
         page.write(rows, browser.version(), absent)
     sys.exit(1 if broken else 0)
+
+
+def _suites(options):
+    """Print the tables of a folder's files; return 1 if a decoder died, or a file is refused or differs."""
+    rows = suites.compare(options.folder)
+    console = Console(highlight=False, width=160)
+    for table in suites.tables(rows):
+        console.print(table)
+    if options.json:
+        options.json.write_text(json.dumps(suites.as_json(rows), indent=1))
+    return int(any(row.outcome in ("died", "differs", "refused") for row in rows))
 
 
 def compare(chosen):

@@ -9,27 +9,44 @@ import struct
 import subprocess
 import tempfile
 import threading
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+# A canvas has so many pixels at the most; a larger picture is drawn smaller.
+MOST_PIXELS = 16_000_000
 _PAGE = """<!doctype html><script>
+function loaded(number) {
+  return new Promise(resolve => {
+    const image = new Image();
+    image.onload = () => resolve(image);
+    image.onerror = () => resolve(null);
+    setTimeout(() => resolve(null), 30000);
+    image.src = "/picture/" + number;
+  });
+}
 async function pixels(number) {
-  const image = new Image();
-  image.src = "/picture/" + number;
-  try { await image.decode(); } catch { return new ArrayBuffer(0); }
+  const image = await loaded(number);
+  if (!image || !image.naturalWidth) return new ArrayBuffer(0);
+  let whole = 1;
+  try { await image.decode(); } catch { whole = 0; }
   const canvas = document.createElement("canvas");
-  canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+  const share = Math.min(1, Math.sqrt(MOST_PIXELS / (image.naturalWidth * image.naturalHeight)));
+  canvas.width = Math.max(1, Math.round(image.naturalWidth * share));
+  canvas.height = Math.max(1, Math.round(image.naturalHeight * share));
   const context = canvas.getContext("2d", {willReadFrequently: true});
+  context.imageSmoothingQuality = "high";
   context.fillStyle = "white";
   context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(image, 0, 0);
+  try { context.drawImage(image, 0, 0, canvas.width, canvas.height); } catch { return new ArrayBuffer(0); }
   const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
-  const answer = new Uint8Array(8 + data.length);
+  const answer = new Uint8Array(12 + data.length);
   new DataView(answer.buffer).setUint32(0, canvas.width);
   new DataView(answer.buffer).setUint32(4, canvas.height);
-  answer.set(data, 8);
+  new DataView(answer.buffer).setUint32(8, whole);
+  answer.set(data, 12);
   return answer;
 }
 async function all(count) {
@@ -37,8 +54,21 @@ async function all(count) {
     await fetch("/pixels/" + number, {method: "POST", body: await pixels(number)});
   await fetch("/end", {method: "POST", body: ""});
 }
-all(%d);
-</script>"""
+all(COUNT);
+</script>""".replace("MOST_PIXELS", str(MOST_PIXELS))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture as Chromium shows it: RGB, (h, w, 3). ``whole``: Chromium could read it to its end."""
+
+    pixels: np.ndarray
+    whole: bool
+
+    @property
+    def blank(self):
+        """Whether nothing is drawn, or all of it white."""
+        return self.pixels.min() == 255
 
 
 class _Server(ThreadingHTTPServer):
@@ -52,7 +82,12 @@ def program():
 
 
 def decode(files, *, wait_s=300):
-    """Return the RGB pixels of each file, or None where Chromium shows nothing. Raises TimeoutError."""
+    """Return the RGB pixels of each file, or None where Chromium cannot read it to its end. Raises TimeoutError."""
+    return [shown.pixels if shown and shown.whole else None for shown in show(files, wait_s=wait_s)]
+
+
+def show(files, *, wait_s=300):
+    """Return what Chromium shows of each file, or None. Raises TimeoutError."""
     shown, finished = [None] * len(files), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -60,7 +95,13 @@ def decode(files, *, wait_s=300):
 
         def do_GET(self):
             kind, _, number = self.path[1:].partition("/")
-            body = files[int(number)] if kind == "picture" else _PAGE.encode() % len(files) if not kind else b""
+            body = (
+                files[int(number)]
+                if kind == "picture"
+                else _PAGE.replace("COUNT", str(len(files))).encode()
+                if not kind
+                else b""
+            )
             self._answer(body, "text/html" if not kind else "application/octet-stream" if kind != "picture" else "")
 
         def do_POST(self):
@@ -69,8 +110,9 @@ def decode(files, *, wait_s=300):
             if kind == "end":
                 finished.set()
             elif data:
-                width, height = struct.unpack(">II", data[:8])
-                shown[int(number)] = np.frombuffer(data, np.uint8, offset=8).reshape(height, width, 4)[..., :3]
+                width, height, whole = struct.unpack(">III", data[:12])
+                pixels = np.frombuffer(data, np.uint8, offset=12).reshape(height, width, 4)[..., :3]
+                shown[int(number)] = Shown(pixels, bool(whole))
             self._answer(b"", "text/plain")
 
         def _answer(self, body, kind):

@@ -1,8 +1,5 @@
 """The files of ``make colour``: every format, kind of colour, orientation and odd size, made here from known pixels."""
 
-import io
-import os
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -10,54 +7,22 @@ from PIL import Image, ImageCms
 
 from nightlight.imaging.colour_convert import icc_profile
 from nightlight.imaging.colour_space import PRIMARIES, ColourSpace
+from tests.colour import rarer_cases
+from tests.colour.case import NUMBERED, Case, photograph
+from tests.colour.profiles import grey_curve, rgb_table
 from tests.support import coded_colours, pictures
 from tests.support.coded_colours import P3, SRGB, chromaticities, cicp, gamma
 
 ADOBE = ColourSpace((0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), -563 / 256)
-# Number of primaries, of transfer, and whether the picture is HDR.
-NUMBERED = {
-    "sRGB": (1, 13),
-    "P3": (12, 13),
-    "BT.2020": (9, 13),
-    "BT.2020, camera": (9, 14),
-    "BT.709": (1, 1),
-    "BT.601": (6, 6),
-    "xvYCC": (1, 11),
-    "DCI-P3": (11, 13),
-    "linear": (1, 8),
-    "gamma 2.2": (1, 4),
-    "gamma 2.8": (1, 5),
-    "unspecified": (2, 2),
-    "unspecified primaries": (2, 13),
-    "unspecified transfer": (12, 2),
-    "unknown": (99, 99),
-    "PQ": (9, 16),
-    "PQ, P3": (12, 16),
-    "HLG": (9, 18),
-    "HLG, P3": (12, 18),
-}
 SIZES = ((1, 1), (1, 2), (3, 2), (5, 7), (17, 16), (63, 47))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A file. ``like``: another file that must look the same, for Chromium where it does not read this one rightly."""
-
-    name: str
-    data: bytes
-    hdr: bool = False
-    like: bytes | None = None
-
-
-def photograph(width=120, height=90):
-    with Image.open(io.BytesIO(pictures.photograph())) as image:
-        shown = image.convert("RGB").crop((100, 0, 400, 225)).resize((width, height), Image.Resampling.LANCZOS)
-    return Image.fromarray(np.asarray(shown))  # without the profile that the file has
 
 
 def every():
     """Return all cases."""
-    return [*_png(), *_profiles(), *_jpeg(), *_isobmff(), *_orientations(), *_sizes()]
+    return [
+        *_png(), *_profiles(), *_jpeg(), *rarer_cases.inks(), *_isobmff(), *rarer_cases.transforms(), *rarer_cases.jpeg_xl(),
+        *_orientations(), *_sizes(),
+    ]  # fmt: skip
 
 
 def _png():
@@ -122,6 +87,21 @@ def _profiles():
     for (name, profile), (format_, options) in product(profiles.items(), FORMATS.items()):
         yield Case(f"{format_}, {name}", pictures.encoded(image, format_, icc_profile=profile, **options))
     grey = image.convert("L")
+    table = rgb_table(ColourSpace(PRIMARIES[12], 13.0))
+    for format_, options in FORMATS.items():
+        yield Case(
+            f"{format_}, P3 profile, a table to Lab", pictures.encoded(image, format_, icc_profile=table, **options)
+        )
+    for name, options in {"PNG": {}, "JPEG": {"quality": 95}}.items():
+        for gamma_ in (1.8, 2.2):
+            profile = grey_curve(gamma_)
+            yield Case(
+                f"{name}, grey, grey profile {gamma_}", pictures.encoded(grey, name, icc_profile=profile, **options)
+            )
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    # Chromium 156 takes red, green and blue for Lab then; other decoders pass the profile over.
+    data, like = (pictures.encoded(image, "PNG", icc_profile=profile) for profile in (lab, None))
+    yield Case("PNG, profile of Lab itself", data, like=like)
     yield Case("PNG, grey, P3 profile", pictures.encoded(grey, "PNG", icc_profile=p3))
     data = pictures.encoded(image, "PNG", icc_profile=icc_profile(ADOBE))
     yield Case("PNG, cICP P3 over AdobeRGB profile", data[:33] + coded_colours.chunk(*cicp(12, 13)) + data[33:])
@@ -204,12 +184,3 @@ def _sizes():
         progressive = pictures.encoded(image, "JPEG", quality=95, subsampling=2, progressive=True)
         yield Case(f"JPEG, progressive, {width} x {height}", progressive)
         yield Case(f"PNG, interlaced, {width} x {height}", pictures.png(image, interlaced=True))
-
-
-def of_folder(folder):
-    """Return a case for each file of a folder, by its name."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    return [Case(os.fsdecode(path.name), path.read_bytes()) for path in paths]
-
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic"}

@@ -12,7 +12,7 @@ from nightlight.imaging import normalise
 
 # Program, Debian's package, and what it reads.
 PEERS = {
-    "libvips": ("vipsthumbnail", "libvips-tools", ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIC")),
+    "libvips": ("vipsthumbnail", "libvips-tools", ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIC", "JXL")),
     "avifdec": ("avifdec", "libavif-bin", ("AVIF",)),
     "heif-convert": ("heif-convert", "libheif-examples", ("AVIF", "HEIC")),
 }
@@ -33,7 +33,10 @@ def decode(name, data, format_, size):
             "avifdec": [source, target],
             "heif-convert": [source, target],
         }
-        ended = subprocess.run([program, *commands[program]], capture_output=True, check=False, timeout=60)
+        try:
+            ended = subprocess.run([program, *commands[program]], capture_output=True, check=False, timeout=60)
+        except subprocess.TimeoutExpired:
+            return None
         if ended.returncode or not target.exists():
             return None
         try:

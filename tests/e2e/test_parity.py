@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nightlight.cli import key_commands
-from nightlight.cli.abuse_signal_commands import drawn
 from tests.parity.flip import flipped
 from tests.parity.observe import Observer
+from tests.parity.uploads import upload_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -19,7 +19,7 @@ PROFILES = [f"flip-{number}" for number in range(3)]
 def profiles(client):
     for profile_id in PROFILES:
         client.declare(profile_id, band="adult", assurance="verified", region="eu", choice="connections")
-    images = [client.upload(profile_id, drawn(profile_id)) for profile_id in PROFILES]
+    images = [client.upload(profile_id, upload_of(number, profile_id)) for number, profile_id in enumerate(PROFILES)]
     assert {client.wait(image.image_id).state for image in images} == {"ready"}
     return PROFILES
 

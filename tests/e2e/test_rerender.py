@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 PICTURES = int(os.environ.get("NIGHTLIGHT_TEST_PICTURES", "30"))
 # Profiles that one viewer asks for: fewer than a stranger is shown in an hour.
 BATCH = 100
+LOG = logging.getLogger("tests")
 BANDS = ("unknown", "under_13", "age_13_15", "age_16_17", "adult")
 
 
@@ -59,7 +60,7 @@ def rows(stack):
 
 def decide_all(client, profiles):
     time.sleep(len(profiles) / 400)  # of thousands, looking takes as long as rendering
-    logging.getLogger("tests").info("pictures: %s", client.policy_progress()[:1])  # what a failure is explained by
+    LOG.info("pictures: %s", client.policy_progress()[:1])  # what a failure is explained by
     asked = [(profile, "stranger") for profile in profiles]
     batches = {f"viewer-{start}": asked[start : start + BATCH] for start in range(0, len(asked), BATCH)}
     return [
@@ -67,6 +68,30 @@ def decide_all(client, profiles):
         for viewer, batch in batches.items()
         for decision in client.decide("peer", "profile", batch, viewer_id=viewer)
     ]
+
+
+class Strangers:
+    """What strangers get of everybody from now on, look by look: a rendition of ``tiny``, or nothing."""
+
+    def __init__(self, stack, client, profiles):
+        self._stack, self._client, self._profiles = stack, client, profiles
+        self._placeholder = client.decide("peer", "profile", [("nobody", "stranger")])[0].url.split("?")[0]
+        self._made_by = rows(stack)
+        self.seen = Counter()
+
+    def look(self):
+        """Assert that whatever they get at this moment is strong; return it, and whether everybody is shown."""
+        decisions = decide_all(self._client, self._profiles)
+        self._made_by.update(rows(self._stack))  # with those that were replaced since: whoever is given one is seen
+        now = Counter()
+        for decision in decisions:
+            path = decision.url.split("?")[0]
+            name = path.rsplit("/", 1)[-1].split(".")[0]
+            now["placeholder" if path == self._placeholder else self._made_by[name]] += 1
+        LOG.info("strangers were given %s", dict(now))
+        assert set(now) <= {"placeholder", ("tiny", "strong")}
+        self.seen.update(now)
+        return decisions, "placeholder" not in now
 
 
 def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_shown_more_meanwhile(own, tmp_path):
@@ -86,51 +111,41 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
             images.append(paused.pause(own, client, profile).image_id)  # one that stops whoever renders it
             paused.resume(own)
         assert {client.wait(image, timeout_s=HANG_S + PICTURES).state for image in images} == {"ready"}
-        placeholder = client.decide("peer", "profile", [("nobody", "stranger")])[0].url.split("?")[0]
+        strangers = Strangers(own, client, profiles)
         client.activate(build_bundle(stronger, client.policy_status()["highest_version"] + 1, publisher))
-        seen = Counter()
-
-        def look():
-            """What strangers get of everybody at this moment: strong, or nothing. Say whether nothing is nobody's."""
-            decisions = decide_all(client, profiles)
-            made_by, paths = rows(own), [decision.url.split("?")[0] for decision in decisions]
-            for path in paths:
-                name = path.rsplit("/", 1)[-1].split(".")[0]
-                # A rendition that was replaced between the decision and the look at the rows is an earlier one.
-                what = "placeholder" if path == placeholder else made_by.get(name, ("tiny", "strong"))
-                assert what in {"placeholder", ("tiny", "strong")}
-                seen[what] += 1
-            return decisions, placeholder not in paths
-
-        look()
+        strangers.look()
         eventually(lambda: paused.decoders(own))  # a picture is in the middle of being rendered again
-        look()
+        strangers.look()
         own.children["worker"].kill()
         own.children["worker"].wait()
-        look()
+        strangers.look()
         own.start_worker()
-        paused.resume(own)
-        eventually(lambda: look()[1], seconds=HANG_S + PICTURES)
-        eventually(lambda: client.policy_progress()[0]["state"] == "done", seconds=HANG_S + PICTURES)
-        decisions, _ = look()
-        (run, *_) = client.policy_progress()
-        assert {watermark for tier, watermark in rows(own).values() if tier == "tiny"} == {"strong"}
-        assert len(rows(own)) == 4 * PICTURES
-        assert seen["tiny", "strong"] >= PICTURES
-        assert run["failed"] == 0
-        shown = {
-            profile: client.fetch(decision.url).content for profile, decision in zip(profiles, decisions, strict=True)
-        }
-        assert {max(pictures.opened(data).size) for data in shown.values()} == {96}
-        # Objects of old renditions are gone: what is stored is what is shown, with its manifests.
-        again = ["rerender", "--profile", profiles[1], "--tier", "tiny", "--json", "--wait-s", "300"]
-        done = run_command(again, own.as_role("operator"))
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["rendered"] == 1
-        url = {"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": client_token(own)}
-        finished = run_command(["policy", "progress"], url)
-        assert finished.returncode == 0, finished.stderr
-        assert "by hand" in finished.stdout
+        with paused.releasing(own):
+            eventually(lambda: strangers.look()[1], seconds=HANG_S + PICTURES)
+            eventually(lambda: client.policy_progress()[0]["state"] == "done", seconds=HANG_S + PICTURES)
+            decisions, _ = strangers.look()
+            (run, *_) = client.policy_progress()
+            assert {watermark for tier, watermark in rows(own).values() if tier == "tiny"} == {"strong"}
+            assert len(rows(own)) == 4 * PICTURES
+            assert strangers.seen["tiny", "strong"] >= PICTURES
+            assert run["failed"] == 0
+            shown = {
+                profile: client.fetch(decision.url).content
+                for profile, decision in zip(profiles, decisions, strict=True)
+            }
+            assert {max(pictures.opened(data).size) for data in shown.values()} == {96}
+            render_by_hand(own, profiles[1])
+
+
+def render_by_hand(own, profile):
+    again = ["rerender", "--profile", profile, "--tier", "tiny", "--json", "--wait-s", "300"]
+    done = run_command(again, own.as_role("operator"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rendered"] == 1
+    url = {"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": client_token(own)}
+    finished = run_command(["policy", "progress"], url)
+    assert finished.returncode == 0, finished.stderr
+    assert "by hand" in finished.stdout
 
 
 def client_token(stack):
@@ -156,7 +171,13 @@ def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
         assert shown() == "soft"
         client.candidate(data, render=True)
         assert client.policy_status()["candidate"]["rendered"]
-        eventually(lambda: ("tiny", "strong") in rows(own).values())
+        url = {"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": client_token(own)}
+        watched = run_command(["policy", "progress", "--watch", "--begin-within", str(HANG_S)], url)
+        assert watched.returncode == 0, watched.stderr
+        assert "done     follows the policy" in watched.stdout
+        assert ("tiny", "strong") in rows(own).values()
+        nothing = run_command(["policy", "progress", "--watch", "--begin-within", "1"], url)
+        assert (nothing.returncode, nothing.stderr) == (4, "no run began within 1 s\n")
         assert shown() == "soft"
         client.activate(data)
         assert shown() == "strong"

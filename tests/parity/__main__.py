@@ -19,10 +19,10 @@ from rich.progress import Progress
 from scipy.stats import combine_pvalues
 
 from nightlight.cli import key_commands
-from nightlight.cli.abuse_signal_commands import drawn
 from tests.parity.flip import flipped
 from tests.parity.observe import OUTSIDERS, Observer
 from tests.parity.trial import pictures_of, spread, together, trial
+from tests.parity.uploads import has_face, upload_of
 from tests.parity.world import World
 from tests.support.stacks import Embedded
 
@@ -51,7 +51,11 @@ def main():
         profile_ids = _profiles(client, options.profiles)
         differences = list(flipped(client, observer, profile_ids))
         looked = len(profile_ids) * len(OUTSIDERS) * 5
-        console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
+        faces = sum(map(has_face, range(options.profiles)))
+        console.print(
+            f"(a) {looked} looks at {len(profile_ids)} profiles, {faces} of them with a face, under five ages: "
+            f"{len(differences)} differ"
+        )
         for difference in differences[:10]:
             console.print(f"    {difference}")
         pictures = pictures_of(client, profile_ids)
@@ -94,7 +98,7 @@ def _profiles(client, count):
     profile_ids = [f"parity-{number}" for number in range(count)]
     for profile_id in profile_ids:
         client.declare(profile_id, band="adult", assurance="verified", region="eu", choice="connections")
-    images = [client.upload(profile_id, drawn(profile_id)) for profile_id in profile_ids]
+    images = [client.upload(profile_id, upload_of(number, profile_id)) for number, profile_id in enumerate(profile_ids)]
     if {client.wait(image.image_id).state for image in images} != {"ready"}:
         raise SystemExit("not every picture became ready")
     return profile_ids

@@ -12,15 +12,20 @@ from sqlalchemy import insert
 
 from nightlight.catalogue.schema import images, profiles, renditions
 from nightlight.delivery.object_names import ObjectNames, object_key
+from nightlight.policy.compile import compile_folder
 from nightlight.store.local import LocalStore
 from nightlight_core.clock import system_clock
 from nightlight_core.ids import new_image_id
+from tests.support.stacks import ROOT
 
 _AT_ONCE = 500
 
 
 def crowd(stack, pool, bands, tier="tiny"):
     """Make a profile for each of ``bands``; picture and BlurHash of the n-th are those of ``pool[n % len(pool)]``."""
+    recipe = compile_folder(ROOT / "policies").table.pixels[tier]
+    with stack.catalogue.transaction() as tx:
+        tx.recipes.add({"r": recipe}, system_clock())
     names = ObjectNames(base64.b64decode(stack.environment["NIGHTLIGHT_DELIVERY_NAME_KEY"]))
     store = LocalStore(stack.folder / "objects/renditions")
     now, ids = system_clock(), []
@@ -47,8 +52,8 @@ def crowd(stack, pool, bands, tier="tiny"):
                 "band": bands[number], "ceiling_band": bands[number], "ready_at": now, "blurhash": blurhash})  # fmt: skip
             rows[renditions].append({
                 "name": name, "image_id": image_id, "tier": tier, "generation": 0, "recipe": "r", "format": "webp",
-                "bytes": len(data), "width": 96, "height": 96, "sha256": digest, "face_px": 5, "variant": 0,
-                "created_at": now})  # fmt: skip
+                "bytes": len(data), "width": recipe.edge, "height": recipe.edge, "sha256": digest,
+                "face_px": recipe.face_px, "no_face_px": recipe.no_face_px, "variant": 0, "created_at": now})  # fmt: skip
             ids.append(profile_id)
         with stack.catalogue.transaction() as tx:
             for table, values in rows.items():

@@ -1,6 +1,6 @@
 """One trial of (b) and (c): a crowd with fresh names, each profile looked at once, minors and adults by turns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import kstest, norm
@@ -44,7 +44,7 @@ def trial(stack, observer, pictures, responses, seed, progress, keep=None):
         outsider = OUTSIDERS[int(random.integers(3))]
         both = dict.fromkeys(random.permutation([2 * pair, 2 * pair + 1]))
         for number in both:
-            both[number] = observer.look(f"crowd-{number:06d}", *outsider)
+            both[number] = _shown(observer.look(f"crowd-{number:06d}", *outsider), pool[number % len(pool)][0])
         looks += [both[2 * pair], both[2 * pair + 1]]
         progress.advance(looking, 2)
     pairs = np.arange(len(bands)) // 2
@@ -58,6 +58,13 @@ def trial(stack, observer, pictures, responses, seed, progress, keep=None):
     }
     guess = guessed(features(looks), minor, pairs, picture, seed=seed)
     return Trial(seed, guess, timed(times["decision_s"]), timed(times["picture_s"]))
+
+
+def _shown(look, picture):
+    """Return a look without its bytes; a trial in which everybody is shown the placeholder would tell nothing."""
+    if look.data != picture:
+        raise SystemExit("an outsider is not shown the picture that the profile has")
+    return replace(look, data=b"")
 
 
 def together(trials):

@@ -247,7 +247,7 @@ def isobmff_items(count=200_000, *, format_="AVIF", listed="iinf"):
     return data[:at] + box(b"meta", meta[8:iprp], inner, meta[iprp + iprp_size :]) + data[at + size :]
 
 
-# Every kind, by name. Sizes are chosen so that each is as bad as 20 MB allow.
+# Every kind, by name. Sizes are chosen so that each is as bad as 20 MB allow, a third of what an upload may have.
 KINDS = {
     "jpeg: fill bytes": jpeg_fill,
     "jpeg: junk behind a marker without a length": jpeg_junk,

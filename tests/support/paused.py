@@ -6,6 +6,7 @@ For stacks whose worker is ``paused_worker``: the picture of ``picture()`` stops
 import contextlib
 import os
 import signal
+import threading
 from pathlib import Path
 
 from tests.support import pictures
@@ -13,6 +14,7 @@ from tests.support.paused_decoder import PAUSED_SIZE, RUNNING
 from tests.support.waiting import eventually
 
 PROC = Path("/proc")
+_RELEASE_S = 0.5
 
 
 def picture():
@@ -29,7 +31,33 @@ def pause(stack, client, profile_id):
 
 def resume(stack):
     """Let the picture go on that is paused, or is about to be, whatever else is being decoded."""
-    for decoder in eventually(lambda: [pid for pid in decoders(stack) if RUNNING not in _read(pid, "maps")]):
+    _release(eventually(lambda: _waiting(stack)))
+
+
+@contextlib.contextmanager
+def releasing(stack):
+    """Let every picture go on that is paused meanwhile, however often it is tried again; the worker stays the same."""
+    done = threading.Event()
+
+    def release():
+        while not done.wait(_RELEASE_S):
+            _release(_waiting(stack))
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _waiting(stack):
+    return [pid for pid in decoders(stack) if RUNNING not in _read(pid, "maps")]
+
+
+def _release(waiting):
+    for decoder in waiting:
         with contextlib.suppress(ProcessLookupError):
             os.kill(decoder, signal.SIGUSR1)
 

@@ -12,7 +12,7 @@ import _pillow_heif
 import numpy as np
 from PIL import Image
 
-from nightlight.imaging.decoders import heic
+from nightlight.imaging.decoders import heif_functions as bindings
 from nightlight.imaging.decoders import plane_rows as planes
 from nightlight.imaging.decoders.native import linked_library
 
@@ -65,7 +65,7 @@ def avif(image, *, depth=8, format_=planes.YUV420, matrix="bt601", full_range=Tr
 def heic_grid(image, *, tile=256, quality=75):
     """A HEIC of an RGB picture in square tiles, as phones write it; its sides are multiples of a tile's."""
     library = linked_library(_pillow_heif)
-    assert heic.libheif()
+    assert bindings.libheif()
     assert not image.width % tile
     assert not image.height % tile
     pointer, out = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
@@ -80,20 +80,20 @@ def heic_grid(image, *, tile=256, quality=75):
         "heif_context_set_primary_image": (pointer, pointer),
     }
     for name, arguments in functions.items():
-        getattr(library, name).argtypes, getattr(library, name).restype = arguments, heic._Error
+        getattr(library, name).argtypes, getattr(library, name).restype = arguments, bindings.Error
     library.heif_context_alloc.restype = pointer
     library.heif_image_get_plane.restype = pointer
     library.heif_image_get_plane.argtypes = (pointer, ctypes.c_int, ctypes.POINTER(ctypes.c_int))
     context, encoder, handle = library.heif_context_alloc(), pointer(), pointer()
-    heic._check(library.heif_context_get_encoder_for_format(context, 1, ctypes.byref(encoder)))
-    heic._check(library.heif_encoder_set_lossy_quality(encoder, quality))
-    heic._check(library.heif_encoder_set_parameter_string(encoder, b"preset", b"ultrafast"))
+    bindings.check(library.heif_context_get_encoder_for_format(context, 1, ctypes.byref(encoder)))
+    bindings.check(library.heif_encoder_set_lossy_quality(encoder, quality))
+    bindings.check(library.heif_encoder_set_parameter_string(encoder, b"preset", b"ultrafast"))
     tiles = []
     for top in range(0, image.height, tile):
         for left in range(0, image.width, tile):
             part, stride = pointer(), ctypes.c_int()
-            heic._check(library.heif_image_create(tile, tile, 1, 10, ctypes.byref(part)))
-            heic._check(library.heif_image_add_plane(part, 10, tile, tile, 8))
+            bindings.check(library.heif_image_create(tile, tile, 1, 10, ctypes.byref(part)))
+            bindings.check(library.heif_image_add_plane(part, 10, tile, tile, 8))
             target = library.heif_image_get_plane(part, 10, ctypes.byref(stride))
             pixels = image.crop((left, top, left + tile, top + tile)).tobytes("raw", "RGB")
             for row in range(tile):
@@ -101,15 +101,15 @@ def heic_grid(image, *, tile=256, quality=75):
             tiles.append(part.value)
     listed = (ctypes.c_void_p * len(tiles))(*tiles)
     rows, columns = image.height // tile, image.width // tile
-    heic._check(
+    bindings.check(
         library.heif_context_encode_grid(
             context, ctypes.cast(listed, out), columns, rows, encoder, None, ctypes.byref(handle)
         )
     )
-    heic._check(library.heif_context_set_primary_image(context, handle))
+    bindings.check(library.heif_context_set_primary_image(context, handle))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "grid.heic"
-        heic._check(library.heif_context_write_to_file(context, str(path).encode()))
+        bindings.check(library.heif_context_write_to_file(context, str(path).encode()))
         return path.read_bytes()
 
 

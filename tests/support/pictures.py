@@ -61,10 +61,21 @@ def heic(width=64, height=48, *, image=None):
     return encoded(image or gradient(width, height), "HEIF", quality=95, chroma=444)
 
 
+def jxl(image, *, distance=0.5, effort=3, **options):
+    """A JPEG XL, as libjxl writes it; a distance of 0 is lossless."""
+    import imagecodecs
+
+    lossless = not distance
+    how = {"lossless": True} if lossless else {"distance": distance, "lossless": False}
+    return imagecodecs.jpegxl_encode(np.asarray(image), effort=effort, **how, **options)
+
+
 def of_every_format(width, height):
-    """A file of each upload format by its name, as Pillow writes it."""
+    """A file of each upload format by its name, as Pillow or libjxl writes it."""
     assert available_formats() == set(Format)
-    return {name: encoded(gradient(width, height), entry.pillow[0]) for name, entry in FORMATS.items()}
+    image = gradient(width, height)
+    files = {name: encoded(image, entry.pillow[0]) for name, entry in FORMATS.items() if entry.pillow}
+    return files | {Format.JXL: jxl(image)}
 
 
 def photograph(name="astronaut.png"):

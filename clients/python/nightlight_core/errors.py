@@ -137,10 +137,10 @@ class ImageRefused(NightlightError):
 
 
 class UnsupportedFormat(ImageRefused):
-    """The magic bytes name no format of the allow-list."""
+    """The magic bytes name no format that is accepted (see NIGHTLIGHT_UPLOAD_HEIC and NIGHTLIGHT_UPLOAD_JXL)."""
 
     status = 415
-    public = "The bytes are not a JPEG, PNG, WebP, AVIF, HEIC or GIF image."
+    public = "This file is not a picture of a kind that can be used here."
 
 
 class ImageTooLarge(ImageRefused):

@@ -7,4 +7,4 @@ export const PLACEHOLDER_URL =
     "AAD+95BhvMEw9wCqPG0LaySHIlQgIK2xoWu9cfeHl7xeAhHVgjzLXUPrcGWuyZUL/ReHa2m5s+KWSINJP7vkcX559h" +
     "4CmQk6ZzrIfIUdDdZM/5LttTcsV1R3z+4PswfFwJP83bp3corDcNusyiIEn1sQGvRMONtvWO39aZZSD8VJR92L6QKU" +
     "V/yP0d/UcwfjJ/UAdYyd/lLS5TDlRRXPcACpVtaEpEAyAAAA";
-export const PLACEHOLDER_BLURHASH = "UINddt%M~p-;~qofIoj[Rja{RkWC?bj[M{az";
+export const PLACEHOLDER_BLURHASH = "AINddt%M~qof";

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue import image_states
-from nightlight.catalogue.image_states import StateTransition
+from nightlight.catalogue.image_states import StateChange, StateTransition
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, lane_before
 
@@ -42,9 +42,9 @@ def change_state(
     """Make a transition and enqueue the job that follows it, in the caller's transaction; raises Conflict.
 
     A picture is rendered again in the lane where it was, unless ``lane`` is given. ``again`` is as for
-    ``jobs.enqueue.enqueue``; ``change`` are the arguments of ``catalogue.image_states.change``.
+    ``jobs.enqueue.enqueue``; ``change`` are the fields of ``catalogue.image_states.StateChange``.
     """
-    image_states.change(tx, transition, image_id, now, **change)
+    image_states.change(tx, transition, image_id, now, StateChange(**change))
     kind = FOLLOWED_BY.get(transition)
     if kind is not None:
         enqueue(tx, kind, image_id, now, lane=lane or lane_before(tx, kind, image_id), again=again)

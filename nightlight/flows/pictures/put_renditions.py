@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from nightlight.catalogue.images import RenditionRow
 from nightlight.delivery.object_names import (
     MANIFEST_TYPE,
     MAX_RENDITION_BYTES,
@@ -19,7 +20,7 @@ from nightlight.store.interface import PutResult
 from nightlight_core.errors import CredentialMissing, StoreUnavailable
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.images import RenditionRow
+    from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
     from nightlight.provenance.signing import ManifestSigner
     from nightlight.store.interface import ObjectStore
@@ -38,6 +39,28 @@ class PreparedRendition:
     sha256: str
     manifest_name: str | None = None
     manifest: bytes = b""
+
+
+def planned_row(
+    recipe: Recipe, name: str, generation: int, variant: int, *, watermark: int | None, watermark_key: str | None
+) -> RenditionRow:
+    """Return the row of a rendition that is to be made by ``recipe``: what its bytes will say is still empty."""
+    return RenditionRow(
+        name=name,
+        tier=recipe.tier,
+        generation=generation,
+        recipe=recipe.digest,
+        format=recipe.format,
+        bytes=0,
+        width=0,
+        height=0,
+        sha256="",
+        face_px=recipe.face_px,
+        no_face_px=recipe.no_face_px,
+        watermark=watermark,
+        variant=variant,
+        watermark_key=watermark_key,
+    )
 
 
 def key_of(row: RenditionRow) -> str:

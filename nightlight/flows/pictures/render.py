@@ -29,7 +29,7 @@ from nightlight.delivery.object_names import ObjectNames, manifest_key
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.hash_list_matches import Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
-from nightlight.flows.pictures.put_renditions import key_of, put, sign
+from nightlight.flows.pictures.put_renditions import key_of, planned_row, put, sign
 from nightlight.imaging.recipe import digest_of
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
@@ -154,20 +154,12 @@ class Render:
         """
         named = image.image_id, recipe.tier, generation, recipe.digest
         marked = recipe.invisible_watermark != "none"
-        return RenditionRow(
-            name=self.names.rendition(*named, variant),
-            tier=recipe.tier,
-            generation=generation,
-            recipe=recipe.digest,
-            format=recipe.format,
-            bytes=0,
-            width=0,
-            height=0,
-            sha256="",
-            face_px=recipe.face_px,
-            no_face_px=recipe.no_face_px,
+        return planned_row(
+            recipe,
+            self.names.rendition(*named, variant),
+            generation,
+            variant,
             watermark=numbers.setdefault(recipe.tier, self.names.watermark_id(*named)) if marked else None,
-            variant=variant,
             watermark_key=self.watermark_key if marked else None,
         )
 

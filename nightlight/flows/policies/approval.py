@@ -29,12 +29,17 @@ UNDO = timedelta(days=7)
 _MOST_REASONS = 20
 
 
-def previous_policy(data: bytes | None, publishers: PublicKeys | None) -> Compiled | None:
-    """Return what the bundle that was active immediately before compiles to, if it is there and still trusted."""
+def previous_policy(data: bytes | None, publishers: PublicKeys | None, digest: str) -> Compiled | None:
+    """Return what the bundle that was active immediately before compiles to, if it is there and still trusted.
+
+    None also where it does not mean what ``digest`` says: what compiling it would show is known before.
+    """
     if data is None or publishers is None:
         return None
     try:
-        return compile_bundle(open_bundle(data, publishers, earlier=True))
+        bundle = open_bundle(data, publishers, earlier=True)
+        # A bundle of an earlier format has another digest of the same meaning.
+        return compile_bundle(bundle) if bundle.earlier or bundle.digest == digest else None
     except PolicyRefused:
         return None
 

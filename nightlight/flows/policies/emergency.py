@@ -68,7 +68,7 @@ class EmergencyPolicy:
             _become_active(tx, bundle.version, highest=back.version, previous=state.active_version, now=now)
             detail = {**rollout.audit_detail(bundle, difference, ""), "until": until.isoformat()}
             tx.audit.append("policy.emergency", now=now, actor=actor, detail=detail)
-        rollout.in_use.refresh()
+        rollout.in_use.refresh({bundle.version: compiled})
         logs.get("policy").warning("policy.emergency", version=bundle.version, policy_digest=bundle.digest)
         return Activation(bundle.version, bundle.digest, difference)
 

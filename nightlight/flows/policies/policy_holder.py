@@ -22,6 +22,8 @@ from nightlight_core.policy.bundle import open_bundle
 from nightlight_core.policy.dates import BACK_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.policies import PolicyState
     from nightlight.policy.compile import Compiled
@@ -53,6 +55,7 @@ class PolicyHolder:
         self._poll_s = poll_s
         self._share_key = share_key
         self._clock = clock
+        self._stored: Mapping[int, Compiled] = {}
         # One is held while the catalogue is read, the other for a moment, while the view is exchanged.
         self._lock, self._exchange = threading.Lock(), threading.Lock()
         self._now = ActivePolicy(folder, None, None, None, 0, 0, usable_recipes(folder), share_key, whole=folder)
@@ -78,10 +81,16 @@ class PolicyHolder:
                 self._lock.release()
         return self.known
 
-    def refresh(self) -> ActivePolicy:
-        """Look now, whatever the time; used by the process that has just made a change."""
+    def refresh(self, stored: Mapping[int, Compiled] | None = None) -> ActivePolicy:
+        """Look now, whatever the time; used by the process that has just made a change.
+
+        ``stored`` has bundles, by version, that this process has just verified, compiled and stored: with many dates
+        that takes seconds, and is not done twice.
+        """
         with self._lock:
+            self._stored = stored or {}
             self._look()
+            self._stored = {}
             self._looked = time.monotonic()
         return self.known
 
@@ -164,6 +173,7 @@ class PolicyHolder:
         for number, compiled in (
             (self._now.version, self._now.whole),
             (self._now.candidate_version, self._now.whole_candidate),
+            *self._stored.items(),
         ):
             if number == version:
                 return compiled

@@ -104,7 +104,7 @@ class Rollout:
             )
             detail = {**self.audit_detail(bundle, difference, approver), "undone": int(undone)}
             tx.audit.append("policy.activated", now=now, actor=actor, detail=detail)
-        self.in_use.refresh()
+        self.in_use.refresh({bundle.version: compiled})
         logs.get("policy").info("policy.activated", version=bundle.version, policy_digest=bundle.digest)
         return Activation(bundle.version, bundle.digest, difference)
 
@@ -135,7 +135,7 @@ class Rollout:
             event = "policy.staged" if permille else "policy.shadowed"
             detail = {**self.audit_detail(bundle, difference, approver), "permille": permille, "rendered": int(render)}
             tx.audit.append(event, now=now, actor=actor, detail=detail)
-        self.in_use.refresh()
+        self.in_use.refresh({bundle.version: compiled})
         return Activation(bundle.version, bundle.digest, difference)
 
     def withdraw(self, *, actor: str) -> None:
@@ -176,7 +176,7 @@ class Rollout:
         with self.catalogue.reading() as tx:
             state = tx.policies.state()
             data = tx.policies.bundle(state.previous_version) if state.previous_version is not None else None
-        before = previous_policy(data, self.publishers)
+        before = previous_policy(data, self.publishers, new.digest)
         active = self._same_view(state).whole
         back = before is not None and restores_previous(before, new)
         undoes = back and before is not None and not diff(before, active, today=self.clock().date()).opens

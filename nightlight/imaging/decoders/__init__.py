@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from nightlight.imaging.decoders.avif import OpenedAvif
 from nightlight.imaging.decoders.gif import OpenedGif
-from nightlight.imaging.decoders.heic import OpenedHeic, libheif
+from nightlight.imaging.decoders.heic import OpenedHeic
+from nightlight.imaging.decoders.heif_functions import libheif
 from nightlight.imaging.decoders.jpeg import OpenedJpeg
+from nightlight.imaging.decoders.jxl import OpenedJxl, libjxl
 from nightlight.imaging.decoders.opened import OpenedUpload
 from nightlight.imaging.decoders.plane_rows import libavif
 from nightlight.imaging.decoders.png import OpenedPng
@@ -31,12 +33,14 @@ _CLASSES: dict[Format, Callable[[], type[OpenedUpload]]] = {
     Format.WEBP: lambda: OpenedWebp if libwebp() else OpenedUpload,
     Format.AVIF: lambda: OpenedAvif if libavif() else OpenedUpload,
     Format.HEIC: lambda: OpenedHeic if libheif() else OpenedUpload,
+    Format.JXL: lambda: OpenedJxl if libjxl() else OpenedUpload,
 }
 
 
 def available_formats() -> frozenset[Format]:
     """Return the formats that can be decoded here; registers the decoders of installed extras with Pillow."""
-    return frozenset(name for name, entry in FORMATS.items() if entry.register is None or entry.register())
+    installed = [name for name, entry in FORMATS.items() if entry.register is None or entry.register()]
+    return frozenset(name for name in installed if FORMATS[name].pillow or _CLASSES[name]() is not OpenedUpload)
 
 
 def open_upload(data: Readable, header: Header) -> OpenedUpload:

@@ -58,7 +58,7 @@ class OpenedGif(OpenedUpload):
             rows = _Rows(self._view, self._frame, self._header)
             canvas = Canvas(self.size, self._frame.place, rows)
             for top, bottom in resizer.strips(4 * self.size[0]):
-                resizer.add(canvas.strip(top, bottom), top)
+                resizer.add(canvas.strip(top, bottom))
             self._image = resizer.finish()
         self.notes += rows.notes
         return self._image, (0.0, 0.0, float(self._image.width), float(self._image.height))

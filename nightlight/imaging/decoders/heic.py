@@ -3,200 +3,83 @@
 Phones write a grid of tiles, and libheif decodes them one by one: no more than two rows of tiles lie in memory. A
 picture that is not made of tiles lies there whole, as planes. pillow-heif, which brings libheif, would make RGB of it
 in another buffer, and copy that into an image of Pillow's.
-
-Source: libheif's ``heif.h``, ``heif_tiling.h`` and ``heif_security.h``.
 """
 
 from __future__ import annotations
 
 import ctypes
-from contextlib import ExitStack
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from nightlight.imaging.decoders.heif_functions import Nclx, Tiling, check, libheif
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
-from nightlight.imaging.decoders.native import address, linked_library
-from nightlight.imaging.decoders.opened import refusing, view_of
-from nightlight.imaging.decoders.plane_rows import YUV400, YUV420, YUV422, YUV444, PlaneRows, Planes, libavif
-from nightlight_core.errors import TruncatedImage
+from nightlight.imaging.decoders.native import address
+from nightlight.imaging.decoders.opened import refusing
+from nightlight.imaging.decoders.plane_rows import YUV400, YUV420, YUV422, YUV444, PlaneRows, Planes
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from nightlight.imaging.crop import Box
-    from nightlight.imaging.decoders.opened import Readable
-    from nightlight.imaging.header import Header
 
 _UNDEFINED, _RGB = 99, 1
 _Y, _CB, _CR, _R, _G, _B, _ALPHA = range(7)
 _FORMATS = {0: YUV400, 1: YUV420, 2: YUV422, 3: YUV444}
 _IDENTITY, _BT601, _UNSPECIFIED = 0, 6, 2
-_END_OF_DATA, _MEMORY_ERROR = 100, 6
 _MOST_PROFILE_BYTES = 4_000_000
 # A decoder may fill whole blocks beyond the picture.
 _BLOCK = 64
 _BYTE_BITS = 8
 
 
-class _Error(ctypes.Structure):
-    _fields_ = (("code", ctypes.c_int), ("subcode", ctypes.c_int), ("message", ctypes.c_char_p))
-
-
-class _Tiling(ctypes.Structure):
-    _fields_ = (
-        ("version", ctypes.c_int),
-        ("columns", ctypes.c_uint32),
-        ("rows", ctypes.c_uint32),
-        ("tile_width", ctypes.c_uint32),
-        ("tile_height", ctypes.c_uint32),
-        ("width", ctypes.c_uint32),
-        ("height", ctypes.c_uint32),
-        ("top", ctypes.c_uint32),
-        ("left", ctypes.c_uint32),
-        ("extra_dimensions", ctypes.c_uint8),
-        ("extra_sizes", ctypes.c_uint32 * 8),
-        ("room", ctypes.c_uint8 * 128),
-    )
-
-
-class _Options(ctypes.Structure):
-    """The beginning of ``heif_decoding_options``."""
-
-    _fields_ = (("version", ctypes.c_uint8), ("ignore_transformations", ctypes.c_uint8))
-
-
-class _Limits(ctypes.Structure):
-    """The beginning of ``heif_security_limits``."""
-
-    _fields_ = (("version", ctypes.c_uint8), ("pixels", ctypes.c_uint64), ("tiles", ctypes.c_uint64))
-
-
-class _Nclx(ctypes.Structure):
-    """The beginning of ``heif_color_profile_nclx``."""
-
-    _fields_ = (
-        ("version", ctypes.c_uint8),
-        ("primaries", ctypes.c_int),
-        ("transfer", ctypes.c_int),
-        ("matrix", ctypes.c_int),
-        ("full_range", ctypes.c_uint8),
-    )
-
-
-_POINTER, _INT = ctypes.c_void_p, ctypes.c_int
-_OUT = ctypes.POINTER(ctypes.c_void_p)
-_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "heif_context_alloc": (_POINTER, ()),
-    "heif_context_free": (None, (_POINTER,)),
-    "heif_context_set_max_decoding_threads": (None, (_POINTER, _INT)),
-    "heif_context_get_security_limits": (ctypes.POINTER(_Limits), (_POINTER,)),
-    "heif_context_read_from_memory_without_copy": (_Error, (_POINTER, _POINTER, ctypes.c_size_t, _POINTER)),
-    "heif_context_get_primary_image_handle": (_Error, (_POINTER, _OUT)),
-    "heif_image_handle_release": (None, (_POINTER,)),
-    "heif_image_handle_get_image_tiling": (_Error, (_POINTER, _INT, ctypes.POINTER(_Tiling))),
-    "heif_image_handle_get_raw_color_profile_size": (ctypes.c_size_t, (_POINTER,)),
-    "heif_image_handle_get_raw_color_profile": (_Error, (_POINTER, _POINTER)),
-    "heif_image_handle_get_nclx_color_profile": (_Error, (_POINTER, ctypes.POINTER(ctypes.POINTER(_Nclx)))),
-    "heif_image_get_nclx_color_profile": (_Error, (_POINTER, ctypes.POINTER(ctypes.POINTER(_Nclx)))),
-    "heif_nclx_color_profile_free": (None, (ctypes.POINTER(_Nclx),)),
-    "heif_decoding_options_alloc": (ctypes.POINTER(_Options), ()),
-    "heif_decoding_options_free": (None, (ctypes.POINTER(_Options),)),
-    "heif_decode_image": (_Error, (_POINTER, _OUT, _INT, _INT, ctypes.POINTER(_Options))),
-    "heif_image_handle_decode_image_tile": (
-        _Error,
-        (_POINTER, _OUT, _INT, _INT, ctypes.POINTER(_Options), ctypes.c_uint32, ctypes.c_uint32),
-    ),
-    "heif_image_release": (None, (_POINTER,)),
-    "heif_image_get_colorspace": (_INT, (_POINTER,)),
-    "heif_image_get_chroma_format": (_INT, (_POINTER,)),
-    "heif_image_get_width": (_INT, (_POINTER, _INT)),
-    "heif_image_get_height": (_INT, (_POINTER, _INT)),
-    "heif_image_get_bits_per_pixel_range": (_INT, (_POINTER, _INT)),
-    "heif_image_has_channel": (_INT, (_POINTER, _INT)),
-    "heif_image_is_premultiplied_alpha": (_INT, (_POINTER,)),
-    "heif_image_get_plane_readonly": (_POINTER, (_POINTER, _INT, ctypes.POINTER(_INT))),
-}
-
-
-@lru_cache(maxsize=1)
-def libheif() -> ctypes.CDLL | None:
-    """Return the libheif that pillow-heif is linked to; None where it or libavif cannot be called."""
-    try:
-        import _pillow_heif  # type: ignore[import-not-found]
-
-        library = linked_library(_pillow_heif)
-        for name, (result, arguments) in _FUNCTIONS.items():
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
-    except (ImportError, OSError, AttributeError):
-        return None
-    return library if libavif() else None
-
-
-def _check(error: _Error) -> None:
-    """Raise MemoryError, TruncatedImage, or OSError with libheif's word."""
-    if not error.code:
-        return
-    if error.code == _MEMORY_ERROR:
-        raise MemoryError
-    text = (error.message or b"").decode("ascii", "replace")
-    if error.subcode == _END_OF_DATA:
-        raise TruncatedImage(f"heic: {text}")
-    raise OSError(text)
-
-
 class OpenedHeic(OpenedItem):
     """The primary item of a HEIC."""
 
-    def __init__(self, data: Readable, header: Header) -> None:
-        """Read the boxes; no pixels yet. Raises CorruptImage or MemoryError."""
+    def _read(self, held: ExitStack, view: memoryview) -> tuple[int, int]:
         library = libheif()
-        with refusing(header), ExitStack() as held:
-            if library is None:
-                raise OSError("no libheif with these functions")
-            start, length = held.enter_context(address(view_of(data)))
-            context = library.heif_context_alloc()
-            if not context:
-                raise MemoryError
-            held.callback(library.heif_context_free, context)
-            library.heif_context_set_max_decoding_threads(context, 0)
-            width, height = coded_size(header)
-            largest = max(width * height, header.coded)
-            library.heif_context_get_security_limits(context).contents.pixels = largest + _BLOCK * (
-                width + height + _BLOCK
-            )
-            _check(library.heif_context_read_from_memory_without_copy(context, start, length, None))
-            handle = ctypes.c_void_p()
-            _check(library.heif_context_get_primary_image_handle(context, ctypes.byref(handle)))
-            held.callback(library.heif_image_handle_release, handle)
-            options = library.heif_decoding_options_alloc()
-            if not options:
-                raise MemoryError
-            held.callback(library.heif_decoding_options_free, options)
-            options.contents.ignore_transformations = 1  # the frame is turned when it is small
-            self._library, self._handle, self._options = library, handle, options
-            self._take(header, (width, height))
-            self._profile = self._raw_profile()
-            self._held = held.pop_all()
+        if library is None:
+            raise OSError("no libheif with these functions")
+        start, length = held.enter_context(address(view))
+        context = library.heif_context_alloc()
+        if not context:
+            raise MemoryError
+        held.callback(library.heif_context_free, context)
+        library.heif_context_set_max_decoding_threads(context, 0)
+        width, height = coded_size(self._header)
+        limits = library.heif_context_get_security_limits(context).contents
+        limits.pixels = max(width * height, self._header.coded) + _BLOCK * (width + height + _BLOCK)
+        check(library.heif_context_read_from_memory_without_copy(context, start, length, None))
+        handle = ctypes.c_void_p()
+        check(library.heif_context_get_primary_image_handle(context, ctypes.byref(handle)))
+        held.callback(library.heif_image_handle_release, handle)
+        options = library.heif_decoding_options_alloc()
+        if not options:
+            raise MemoryError
+        held.callback(library.heif_decoding_options_free, options)
+        options.contents.ignore_transformations = 1  # the frame is turned when it is small
+        self._library, self._handle, self._options = library, handle, options
+        self._profile = self._raw_profile()
+        return width, height
 
     def _raw_profile(self) -> bytes | None:
         size = self._library.heif_image_handle_get_raw_color_profile_size(self._handle)
         if not 0 < size <= _MOST_PROFILE_BYTES:
             return None
         buffer = ctypes.create_string_buffer(size)
-        _check(self._library.heif_image_handle_get_raw_color_profile(self._handle, buffer))
+        check(self._library.heif_image_handle_get_raw_color_profile(self._handle, buffer))
         return buffer.raw
 
     def load(self, box: Box, *, edge: int) -> tuple[Image.Image, Box]:
         """Return the part ``box`` as small as ``edge`` allows (RGB or RGBA), and the whole of it as the box."""
         library = self._library
         with refusing(self._header), self._held:
-            tiling = _Tiling(version=1)
-            _check(library.heif_image_handle_get_image_tiling(self._handle, 0, ctypes.byref(tiling)))
+            tiling = Tiling(version=1)
+            check(library.heif_image_handle_get_image_tiling(self._handle, 0, ctypes.byref(tiling)))
             if self._header.tile and tiling.columns * tiling.rows > 1:
                 return self._fitted(_TileRows(self, tiling, self._coded), box, edge, alpha=False)
             image = ctypes.c_void_p()
-            _check(library.heif_decode_image(self._handle, ctypes.byref(image), _UNDEFINED, _UNDEFINED, self._options))
+            check(library.heif_decode_image(self._handle, ctypes.byref(image), _UNDEFINED, _UNDEFINED, self._options))
             self._held.callback(library.heif_image_release, image)
             planes = self.planes(image)
             rows = PlaneRows(ctypes.pointer(planes))
@@ -208,7 +91,7 @@ class OpenedHeic(OpenedItem):
         """Return one tile (RGBX), whole."""
         image = ctypes.c_void_p()
         decode = self._library.heif_image_handle_decode_image_tile
-        _check(decode(self._handle, ctypes.byref(image), _UNDEFINED, _UNDEFINED, self._options, column, row))
+        check(decode(self._handle, ctypes.byref(image), _UNDEFINED, _UNDEFINED, self._options, column, row))
         try:
             planes = self.planes(image)
             return PlaneRows(ctypes.pointer(planes))(0, planes.height)
@@ -261,7 +144,7 @@ class OpenedHeic(OpenedItem):
             (library.heif_image_get_nclx_color_profile, image),
         )
         for function, source in sources:
-            nclx = ctypes.POINTER(_Nclx)()
+            nclx = ctypes.POINTER(Nclx)()
             if not function(source, ctypes.byref(nclx)).code and bool(nclx):  # a null pointer is false
                 matrix, full_range = nclx.contents.matrix, nclx.contents.full_range
                 self.cicp = self.cicp or (nclx.contents.primaries, nclx.contents.transfer, matrix)
@@ -279,7 +162,7 @@ def _plane_size(planes: Planes, chroma: int) -> tuple[int, int]:
 class _TileRows:
     """Rows of a picture that is made of tiles; the tiles of the last two rows of tiles are kept."""
 
-    def __init__(self, opened: OpenedHeic, tiling: _Tiling, size: tuple[int, int]) -> None:
+    def __init__(self, opened: OpenedHeic, tiling: Tiling, size: tuple[int, int]) -> None:
         self._opened, self._size = opened, size
         self._columns, self._height = tiling.columns, tiling.tile_height
         self._kept: dict[int, Image.Image] = {}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.decoders.opened import OpenedUpload
-from nightlight.imaging.decoders.shrink import fitted_rows, plain
+from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
+from nightlight.imaging.decoders.strips import StripResizer, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
     from nightlight.imaging.crop import Box
-    from nightlight.imaging.decoders.shrink import Rows
+    from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
+
+    # The first row and the row behind the last, to those rows of the picture (RGBX).
+    Rows = Callable[[int, int], Image.Image]
 
 
 def coded_size(header: Header) -> tuple[int, int]:
@@ -25,15 +31,23 @@ class OpenedItem(OpenedUpload):
 
     _profile: bytes | None = None
 
-    def _take(self, header: Header, coded: tuple[int, int]) -> None:
-        """Keep what the header states; ``coded`` is the size that the decoder sees. Raises ValueError."""
-        stated = coded_size(header)
-        if coded != stated:
-            raise ValueError(f"the decoder sees {coded[0]} x {coded[1]} pixels, the header {stated[0]} x {stated[1]}")
-        self._header, self._coded, self.cicp = header, coded, header.cicp
-        self._corner = header.aperture[:2] if header.aperture else (0, 0)
+    def __init__(self, data: Readable, header: Header) -> None:
+        """Read the boxes; no pixels yet. Raises CorruptImage or MemoryError."""
+        self._header, self.cicp, self.orientation = header, header.cicp, header.orientation
         self.size = (header.width, header.height)
-        self.orientation = header.orientation
+        self._coded, self._corner = coded_size(header), header.aperture[:2] if header.aperture else (0, 0)
+        with refusing(header), ExitStack() as held:
+            seen = self._read(held, view_of(data))
+            if seen != self._coded:
+                raise ValueError(f"the decoder sees {seen[0]} x {seen[1]} pixels, the header {self._coded}")
+            self._held = held.pop_all()
+
+    def _read(self, held: ExitStack, view: memoryview) -> tuple[int, int]:
+        """Read the boxes of a file; return the width and height that the decoder sees. Raises OSError.
+
+        ``held`` gets what must be freed, whatever happens.
+        """
+        raise NotImplementedError
 
     @property
     def icc_profile(self) -> bytes | None:
@@ -44,5 +58,8 @@ class OpenedItem(OpenedUpload):
         """Return ``box`` as small as ``edge`` allows (RGB or RGBA), and the whole of it as the box."""
         left, top = self._corner
         within = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
-        fitted = plain(fitted_rows(rows, self._coded, within, edge), premultiplied=alpha)
+        resizer = StripResizer(self._coded, within, edge)
+        for begin, end in resizer.strips(self._coded[0]):
+            resizer.add(rows(begin, end))
+        fitted = plain(resizer.finish(), premultiplied=alpha)
         return fitted, (0, 0, *fitted.size)

@@ -19,7 +19,7 @@ from nightlight.imaging.decode_memory import dct_scale
 from nightlight.imaging.decode_notes import DecodeNote, NoteKind
 from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
 from nightlight.imaging.decoders.partial import checked_rows, fill_rows, row_sums
-from nightlight.imaging.exif import PREFIX, exif_orientation
+from nightlight.imaging.exif import exif_orientation, jpeg_exif
 from nightlight.imaging.header_limits import UNBOUNDED, HeaderTally
 from nightlight.imaging.jpeg_header import APP1, APP2, Scans, header_segments, read_scans
 
@@ -60,24 +60,31 @@ class OpenedJpeg(OpenedUpload):
         return self._profile
 
     def _metadata(self) -> tuple[int, bytes | None]:
-        """Return the orientation of the first EXIF segment, and the profile that its segments make up."""
+        """Return the orientation of the first EXIF segment that can hold a TIFF header, and the profile in segments."""
         orientation, parts = None, []
         for marker, at in header_segments(self._view, HeaderTally(UNBOUNDED)):
             if marker not in {APP1, APP2}:
                 continue
             body = self._view[at + 2 : at + int.from_bytes(self._view[at : at + 2], "big")]
-            if marker == APP1 and orientation is None and bytes(body[: len(PREFIX)]) == PREFIX:
-                orientation = exif_orientation(body)
+            if marker == APP1 and orientation is None and (exif := jpeg_exif(body)) is not None:
+                orientation = exif_orientation(exif)
             elif marker == APP2 and bytes(body[: len(_ICC)]) == _ICC:
                 parts.append(body[len(_ICC) :])
         return orientation or UPRIGHT, self._joined(parts)
 
     def _joined(self, parts: list[memoryview]) -> bytes | None:
-        """Return the profile; None if a part is missing or there twice (ICC.1:2022, B.4), or it is too large."""
-        numbered = {part[0]: part[2:] for part in parts if len(part) > 2}  # noqa: PLR2004 - number and count
-        if not parts or len(numbered) != len(parts) or any(part[1] != len(parts) for part in parts):
-            return None
-        if sorted(numbered) != list(range(1, len(parts) + 1)):
+        """Return the profile (ICC.1:2022, B.4); None if a part is missing or wrongly numbered, or it is too large.
+
+        A part that comes twice before the profile is complete spoils it; what follows does not count, as in Chromium.
+        """
+        numbered: dict[int, memoryview] = {}
+        for part in parts:
+            if len(part) <= 2 or not 1 <= part[0] <= part[1] or part[0] in numbered or part[1] != parts[0][1]:  # noqa: PLR2004
+                return None
+            numbered[part[0]] = part[2:]
+            if len(numbered) == part[1]:
+                break
+        if not numbered or len(numbered) != parts[0][1]:
             return None
         size = sum(len(part) for part in numbered.values())
         if size > MAX_PROFILE_BYTES:

@@ -16,10 +16,13 @@ from typing import Any
 from PIL import Image
 
 from nightlight.imaging.decoders.native import address, linked_library
+from nightlight_core.errors import TruncatedImage
 
 _VERSION = b"1."
 _RGBA_FORMAT = 1
-_OK, _OUT_OF_MEMORY = 0, 26
+_OK, _TRUNCATED, _OUT_OF_MEMORY = 0, 20, 26
+# Chroma may be sampled every second row.
+_CHROMA_ROWS = 2
 YUV444, YUV422, YUV420, YUV400 = 1, 2, 3, 4
 
 
@@ -109,9 +112,11 @@ def libavif() -> ctypes.CDLL | None:
 
 
 def check(library: ctypes.CDLL, result: int) -> None:
-    """Raise OSError with libavif's word for a failure, or MemoryError."""
+    """Raise OSError with libavif's word for a failure, TruncatedImage, or MemoryError."""
     if result == _OUT_OF_MEMORY:
         raise MemoryError
+    if result == _TRUNCATED:
+        raise TruncatedImage("avif: the picture's data were cut off")
     if result != _OK:
         raise OSError(library.avifResultToString(result).decode("ascii", "replace"))
 
@@ -128,21 +133,26 @@ class PlaneRows:
         self.size = (planes.contents.width, planes.contents.height)
 
     def __call__(self, begin: int, end: int) -> Image.Image:
-        """Return the rows from ``begin``, which is even, to before ``end``. Raises OSError or MemoryError."""
-        library = self._library
+        """Return the rows from ``begin`` to before ``end``. Raises OSError or MemoryError.
+
+        Some rows more are converted, since chroma of the first and the last one is interpolated.
+        """
+        library, width = self._library, self.size[0]
+        first, last = max(0, begin // _CHROMA_ROWS - 1) * _CHROMA_ROWS, min(self.size[1], end + _CHROMA_ROWS)
         rows, rgb = library.avifImageCreateEmpty(), _Rgb()
         if not rows:
             raise MemoryError
         try:
-            rect = _Rect(0, begin, self.size[0], end - begin)
+            rect = _Rect(0, first, width, last - first)
             check(library, library.avifImageSetViewRect(rows, self._planes, ctypes.byref(rect)))
             library.avifRGBImageSetDefaults(ctypes.byref(rgb), rows)
-            pixels = bytearray(self.size[0] * (end - begin) * 4)
+            pixels = bytearray(width * (last - first) * 4)
             rgb.depth, rgb.format, rgb.premultiplied = 8, _RGBA_FORMAT, 1
-            rgb.max_threads, rgb.row_bytes = 1, self.size[0] * 4
+            rgb.max_threads, rgb.row_bytes = 1, width * 4
             with address(memoryview(pixels)) as (target, _):
                 rgb.pixels = target
                 check(library, library.avifImageYUVToRGB(rows, ctypes.byref(rgb)))
         finally:
             library.avifImageDestroy(rows)
-        return Image.frombuffer("RGBX", (self.size[0], end - begin), pixels, "raw", "RGBX", 0, 1)
+        wanted: Any = memoryview(pixels)[(begin - first) * width * 4 : (end - first) * width * 4]
+        return Image.frombuffer("RGBX", (width, end - begin), wanted, "raw", "RGBX", 0, 1)

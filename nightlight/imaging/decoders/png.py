@@ -63,7 +63,7 @@ class OpenedPng(OpenedUpload):
                     self.size, (frame.left, frame.top, source.shape.width, source.shape.height), source
                 ).strip
             for top, bottom in resizer.strips(4 * self.size[0]):
-                resizer.add(strip(top, bottom), top)
+                resizer.add(strip(top, bottom))
             self._image = resizer.finish()
         self.notes += source.notes
         return self._image, (0.0, 0.0, float(self._image.width), float(self._image.height))

@@ -25,7 +25,9 @@ from nightlight.imaging.png_header import MAX_PROFILE_BYTES, AnimationFrame, ani
 INDEXED = 3
 # The most bytes of data that are handed on at once.
 PART_BYTES = 1 << 16
-_NAME_BYTES = 79
+# One more than the standard allows, as in Chromium.
+_NAME_BYTES = 80
+_MOST_ENTRIES = 256
 # A frame's data in an animation begin with a sequence number.
 _SEQUENCE_BYTES = 4
 
@@ -122,7 +124,9 @@ def _palette(layout: PngLayout, data: memoryview) -> bool:
 
 
 def _transparency(layout: PngLayout, data: memoryview) -> bool:
-    layout.transparency = bytes(data[:256])
+    if layout.colour_type == INDEXED and len(data) > _MOST_ENTRIES:
+        return False
+    layout.transparency = bytes(data[:_MOST_ENTRIES])
     return True
 
 

@@ -39,7 +39,7 @@ class PixelKind:
         if colour_type == INDEXED:
             return cls(colour_type, depth, _rgba(layout.palette, layout.transparency))
         count = {GREY: 1, RGB: 3}.get(colour_type, 0)
-        key = tuple(u16(trns, 2 * at) & ((1 << depth) - 1) for at in range(count)) if len(trns) == 2 * count else ()
+        key = tuple(u16(trns, 2 * at) & ((1 << depth) - 1) for at in range(count)) if len(trns) >= 2 * count else ()
         if colour_type == GREY and depth < _BYTE:
             levels = [level * 255 // ((1 << depth) - 1) for level in range(1 << depth)]
             alpha = bytes(0 if (level,) == key else 255 for level in range(1 << depth))

@@ -11,7 +11,7 @@ strips, so that they are decoded at once where they are not too large.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -33,7 +33,7 @@ _MODES = {
     8: ("RGBA", ("RGBA;16B", "RGBA;16L")),
 }
 _BITS = 8
-# Damaged data are read in parts of so many bytes: of the part with the damage nothing is used.
+# Damaged data are read in parts of so many bytes, and byte by byte in the part with the damage.
 _SMALL_PART = 64
 
 
@@ -85,17 +85,25 @@ class Inflater:
 
 
 def _readable(stream: zlib._Decompress, data: bytes | memoryview, count: int) -> bytes:
-    """Return what can be unpacked of damaged data, up to so many bytes."""
+    """Return what can be unpacked of damaged data, up to so many bytes, to the byte before the damage.
+
+    The last bytes of a stream are its checksum: where that alone is wrong, nothing is missing.
+    """
     pieces: list[bytes] = []
-    try:
-        for at in range(0, len(data), _SMALL_PART):
-            piece = stream.decompress(bytes(data[at : at + _SMALL_PART]), count)
-            pieces.append(piece)
-            count -= len(piece)
-            if count <= 0:
+    size = _SMALL_PART
+    at = 0
+    while at < len(data) and count > 0:
+        before = stream.copy()
+        try:
+            piece = stream.decompress(bytes(data[at : at + size]), count)
+        except zlib.error:
+            if size == 1:
                 break
-    except zlib.error:
-        pass
+            stream, size = before, 1
+            continue
+        pieces.append(piece)
+        count -= len(piece)
+        at += size
     return b"".join(pieces)
 
 
@@ -158,10 +166,31 @@ def read_whole(
         inflater = Inflater(iter((memoryview(data),)))
         count = _unpacked_bytes(inflater, shape)
         missing = _missing_rows(count, shape) if interlaced else range(count // (shape.row_bytes + 1), shape.height)
-        if not missing:  # all is there, and a row has no filter that exists
+        if missing:
+            return images, list(missing), inflater.damaged
+        if not inflater.damaged:  # all is there, and a row has no filter that exists
             raise
-        return images, list(missing), inflater.damaged
+        _read_again(data, shape, images, names, interlaced=interlaced)
     return images, [], False
+
+
+def _read_again(
+    data: memoryview | bytes,
+    shape: RowShape,
+    images: list[Image.Image],
+    names: Sequence[str],
+    *,
+    interlaced: bool,
+) -> None:
+    """Read a frame that is whole but for the checksum behind it. Raises ValueError."""
+    inflater, pieces = Inflater(iter((memoryview(data),))), []
+    while piece := inflater.read(_COUNTED_BYTES):
+        pieces.append(piece)
+        if sum(map(len, pieces)) > _most_bytes(shape):
+            break
+    packed = zlib.compress(b"".join(pieces), 0)
+    for image, name in zip(images, names, strict=True):
+        image.frombytes(packed, "zip", name, int(interlaced))
 
 
 def _missing_rows(count: int, shape: RowShape) -> list[int]:
@@ -177,9 +206,13 @@ def _missing_rows(count: int, shape: RowShape) -> list[int]:
     return [row for row in range(shape.height) if row // 2 >= complete[_ODD if row % 2 else _EVEN]]
 
 
+def _most_bytes(shape: RowShape) -> int:
+    return (shape.row_bytes + _BITS) * (shape.height + _BITS) * 2
+
+
 def _unpacked_bytes(inflater: Inflater, shape: RowShape) -> int:
     """Return how many bytes the data hold, up to about what the header promises."""
-    most, count = (shape.row_bytes + _BITS) * (shape.height + _BITS) * 2, 0
-    while count < most and (piece := inflater.read(_COUNTED_BYTES)):
+    count = 0
+    while count < _most_bytes(shape) and (piece := inflater.read(_COUNTED_BYTES)):
         count += len(piece)
     return count

@@ -21,9 +21,9 @@ from nightlight.imaging.crop import UPRIGHT, fitted_size
 from nightlight.imaging.decode_memory import webp_scale
 from nightlight.imaging.decoders.native import address, linked_library
 from nightlight.imaging.decoders.opened import OpenedUpload, refusing, view_of
-from nightlight.imaging.decoders.shrink import FILTER, GAP, plain
+from nightlight.imaging.decoders.strips import FILTER, GAP, plain
 from nightlight.imaging.exif import exif_orientation
-from nightlight.imaging.webp_header import Frame, canvas, chunks, first_frame
+from nightlight.imaging.webp_header import PROFILE, Frame, canvas, chunks, first_frame
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
 
-_ABI = 0x0209  # libwebp refuses another major version (the upper byte)
+DECODER_ABI = 0x0209  # libwebp refuses another major version (the upper byte)
 _RGBA, _PREMULTIPLIED = 1, 7
 # A profile or EXIF beyond this is not read. Cameras write some kilobytes; a print shop's profile has up to 2 MB.
 _MOST_METADATA_BYTES = 4_000_000
@@ -56,9 +56,18 @@ class _Rgba(ctypes.Structure):
     _fields_ = (("rgba", ctypes.c_void_p), ("stride", ctypes.c_int), ("size", ctypes.c_size_t))
 
 
+class YuvaPlanes(ctypes.Structure):
+    """``WebPYUVABuffer``: planes in memory of the caller."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("y", "u", "v", "a")),
+        *((f"{name}_stride", ctypes.c_int) for name in ("y", "u", "v", "a")),
+        *((f"{name}_size", ctypes.c_size_t) for name in ("y", "u", "v", "a")),
+    )
+
+
 class _Planes(ctypes.Union):
-    # The other member, planes of YUVA, is larger: four pointers, four strides and four sizes.
-    _fields_ = (("rgba", _Rgba), ("yuva", ctypes.c_size_t * 10))
+    _fields_ = (("rgba", _Rgba), ("yuva", YuvaPlanes))
 
 
 class _Output(ctypes.Structure):
@@ -93,7 +102,9 @@ class _Options(ctypes.Structure):
     )
 
 
-class _Config(ctypes.Structure):
+class DecoderConfig(ctypes.Structure):
+    """``WebPDecoderConfig``."""
+
     _fields_ = (("input", _Features), ("output", _Output), ("options", _Options))
 
 
@@ -104,11 +115,11 @@ def libwebp() -> ctypes.CDLL | None:
         from PIL import _webp
 
         library = linked_library(_webp)
-        library.WebPInitDecoderConfigInternal.argtypes = (ctypes.POINTER(_Config), ctypes.c_int)
-        library.WebPDecode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(_Config))
+        library.WebPInitDecoderConfigInternal.argtypes = (ctypes.POINTER(DecoderConfig), ctypes.c_int)
+        library.WebPDecode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(DecoderConfig))
     except (ImportError, OSError, AttributeError):
         return None
-    return library if library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI) else None
+    return library if library.WebPInitDecoderConfigInternal(ctypes.byref(DecoderConfig()), DECODER_ABI) else None
 
 
 class OpenedWebp(OpenedUpload):
@@ -128,8 +139,9 @@ class OpenedWebp(OpenedUpload):
 
     @property
     def icc_profile(self) -> bytes | None:
-        """Return the ICC profile of the file; None without one."""
-        return self._metadata(b"ICCP") if canvas(self._view) else None
+        """Return the ICC profile of the file; None without one, or where the file's flags announce none."""
+        extended = canvas(self._view)
+        return self._metadata(b"ICCP") if extended and extended[2] & PROFILE else None
 
     def _metadata(self, name: bytes) -> bytes | None:
         for chunk in chunks(self._view, 12, len(self._view)):
@@ -162,6 +174,14 @@ class OpenedWebp(OpenedUpload):
         return plain(fitted, premultiplied=self._header.alpha), (0, 0, *fitted.size)
 
 
+def _is_alpha_damaged(view: memoryview, frame: Frame) -> bool:
+    """Say whether the header of a frame's alpha cannot be read (RFC 9649, 2.7.1.2): libwebp calls that no memory."""
+    if not frame.alpha or frame.lossless:
+        return False
+    size, head = int.from_bytes(view[frame.begin + 4 : frame.begin + 8], "little"), view[frame.begin + 8]
+    return size < 2 or head & 3 > 1 or head >> 4 & 3 > 1 or head >> 6 > 1  # noqa: PLR2004 - the codes of the RFC
+
+
 def _within(low: float, high: float, limit: int) -> tuple[int, int]:
     """Return the whole, even pixels from ``low`` to ``high`` with a margin, within a side of a frame."""
     return max(0, math.floor(low / 2) * 2 - _MARGIN), min(limit, math.ceil(high) + _MARGIN)
@@ -178,8 +198,8 @@ def _on_canvas(part: Image.Image, kept: Box) -> tuple[Image.Image, Box]:
 
 def _decode(view: memoryview, frame: Frame, crop: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Image:
     """Return ``crop`` (left, top, width, height) of a frame in ``size``, as RGBX that is RGB or premultiplied RGBA."""
-    library, config = libwebp(), _Config()
-    if library is None or not library.WebPInitDecoderConfigInternal(ctypes.byref(config), _ABI):
+    library, config = libwebp(), DecoderConfig()
+    if library is None or not library.WebPInitDecoderConfigInternal(ctypes.byref(config), DECODER_ABI):
         raise OSError("no libwebp of this ABI")
     pixels = bytearray(size[0] * size[1] * 4)
     with address(memoryview(pixels)) as (target, count), address(view[frame.begin : frame.end]) as (source, length):
@@ -192,7 +212,7 @@ def _decode(view: memoryview, frame: Frame, crop: tuple[int, int, int, int], siz
         options.use_scaling = int(size != crop[2:])
         options.scaled_width, options.scaled_height = size
         status = library.WebPDecode(source, length, ctypes.byref(config))
-    if status == _OUT_OF_MEMORY:
+    if status == _OUT_OF_MEMORY and not _is_alpha_damaged(view, frame):
         raise MemoryError
     if status:
         raise OSError(_STATUS.get(status, f"libwebp's status {status}"))

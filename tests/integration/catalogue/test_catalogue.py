@@ -136,7 +136,7 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         assert shown(tx, profile_id)[0].image_id is None
         tx.profiles.set_current(profile_id, ready)
         assert shown(tx, profile_id)[0].image_id is None
-        image_states.change(tx, image_states.PUBLISH, ready, NOW, actor="t")
+        image_states.change(tx, image_states.PUBLISH, ready, NOW, image_states.StateChange("t"))
         (inputs,) = shown(tx, profile_id, "nobody")
     assert (inputs.image_id, inputs.effective_ceiling, inputs.canary) == (ready, "age_13_15", False)
     assert inputs.asserted_at == int(NOW.timestamp())

@@ -179,7 +179,9 @@ def test_an_upload_that_was_no_picture_is_kept_no_longer_than_one_that_was_repla
 def test_what_waits_for_a_persons_verdict_goes_after_its_own_time(services, sweep, profile_id):
     image = services.upload(profile_id).image_id
     with services.catalogue.transaction() as tx:
-        image_states.change(tx, image_states.QUARANTINE, image, services.clock(), actor="t", reason="listed")
+        image_states.change(
+            tx, image_states.QUARANTINE, image, services.clock(), image_states.StateChange("t", reason="listed")
+        )
     services.clock.forward(days=89)
     assert gone(services, sweep, image) == [False]
     services.clock.forward(days=2)
@@ -201,7 +203,9 @@ def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(services, reten
     )
     image = services.upload(profile_id).image_id
     with services.catalogue.transaction() as tx:
-        image_states.change(tx, image_states.QUARANTINE, image, services.clock(), actor="t", reason="listed")
+        image_states.change(
+            tx, image_states.QUARANTINE, image, services.clock(), image_states.StateChange("t", reason="listed")
+        )
     services.clock.forward(days=3000)
     assert gone(services, replace(sweep, retention=lambda: older), image) == [False]
 

@@ -48,7 +48,9 @@ def quarantined(services, profile_id, seed=1):
     image_id = services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id
     with services.catalogue.transaction() as tx:
         tx.hash_list_matches.add(image_id, [("a", f"r-{seed}", 3)], services.clock())
-        image_states.change(tx, image_states.QUARANTINE, image_id, services.clock(), actor="t", reason="listed")
+        image_states.change(
+            tx, image_states.QUARANTINE, image_id, services.clock(), image_states.StateChange("t", reason="listed")
+        )
     return image_id
 
 
@@ -148,7 +150,9 @@ def matched(services, image_id):
     """A hash list has this image from now on."""
     with services.catalogue.transaction() as tx:
         tx.hash_list_matches.add(image_id, [("a", "r-9", 3)], services.clock())
-        image_states.change(tx, image_states.QUARANTINE, image_id, services.clock(), actor="t", reason="listed")
+        image_states.change(
+            tx, image_states.QUARANTINE, image_id, services.clock(), image_states.StateChange("t", reason="listed")
+        )
 
 
 @pytest.mark.parametrize("query", ["accounts", "deactivated_images"])
@@ -301,7 +305,9 @@ def test_the_days_of_quarantine_count_from_the_match_and_again_from_its_confirma
     with services.catalogue.transaction() as tx:
         tx.hash_list_matches.add(image_id, [("a", "r", 3)], services.clock())
         tx.profiles.set_current(profile_id, None)
-        image_states.change(tx, image_states.QUARANTINE, image_id, services.clock(), actor="t", reason="listed")
+        image_states.change(
+            tx, image_states.QUARANTINE, image_id, services.clock(), image_states.StateChange("t", reason="listed")
+        )
     services.clock.forward(days=89)
     sweep.batch()
     assert services.state(image_id) == images.QUARANTINED

@@ -1,10 +1,13 @@
 """``nightlight render``, as a privacy team runs it."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -37,7 +40,7 @@ def test_it_writes_each_tier_a_sheet_and_a_report(portrait, tmp_path):
         assert len(data) == tier["bytes"]
         assert pictures.opened(data).size == (tier["edge"], tier["edge"])
     tiny = report["tiers"][-1]
-    assert tiny["face_px"] == 5
+    assert (tiny["face_px"], tiny["no_face_px"], tiny["no_face"]) == (5, 16, False)
     assert 4 < tiny["face_px_made"] <= 5
     assert tiny["blurhash"]
     (face,) = [found_face for found_face in report["faces"] if found_face["confidence"] > 0.5]
@@ -52,6 +55,32 @@ def test_a_person_gets_a_table(portrait, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "1 face; the widest takes" in done.stdout
     assert "CPU ms: probe" in done.stdout
+
+
+def test_patterns_stand_side_by_side_on_a_sheet_of_their_own(portrait, tmp_path):
+    done = nightlight(portrait, "--out", tmp_path / "out", "--patterns")
+    assert done.returncode == 0, done.stderr
+    sheet = pictures.opened((tmp_path / "out/patterns.png").read_bytes()).convert("RGB")
+    columns = [sheet.crop((140 + number * 330, 64, 460 + number * 330, 384)) for number in range(4)]
+    shares = [
+        (np.abs(np.asarray(columns[0], int) - np.asarray(column, int)).max(axis=2) > 8).mean() for column in columns
+    ]
+    assert shares[0] == 0
+    assert 0.005 < shares[3] < shares[1] / 2  # sparse, and tiles side by side
+
+
+def test_a_policy_without_a_visible_watermark_has_no_patterns(portrait, tmp_path):
+    pack = tmp_path / "pack"
+    shutil.copytree(ROOT / "policies", pack)
+    for name, pattern in (
+        ("tiers.yaml", r"visible_watermark: (faint|clear|soft)"),
+        ("checks.yaml", r" visible_watermark: at_least \w+,"),
+    ):
+        path = pack / name
+        path.write_text(re.sub(pattern, "visible_watermark: none" if name == "tiers.yaml" else "", path.read_text()))
+    done = nightlight(portrait, "--policy", pack, "--out", tmp_path / "out", "--patterns")
+    assert done.returncode == 2
+    assert "no tier of this policy has a visible watermark" in done.stderr
 
 
 def test_a_name_that_looks_like_markup_is_a_name(portrait, tmp_path):

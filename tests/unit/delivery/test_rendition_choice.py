@@ -34,7 +34,7 @@ OTHER = {
     "edge": (64, 96, 128, 320, 640), "face_px": (3, 5, 16, None), "no_face_px": (12, 16, 24, None),
     "visible_watermark": ("none", "soft", "faint", "clear", "strong"),
     "invisible_watermark": ("none", "best_effort", "required"), "provenance": ("none", "sidecar", "embedded"),
-    "crop": ("face", "centre"), "quality": (60, 90), "variants": (1, 2),
+    "crop": ("face", "centre"), "quality": (60, 90), "variants": (1, 2), "visible_pattern": ("tiles", "fine", "sparse"),
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Colours that a file names by numbers: what Chromium 156 shows of the same files, and what counts for nothing."""
 
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -7,14 +8,15 @@ import pytest
 from PIL import ImageCms
 
 from nightlight.imaging import colour_space
-from nightlight.imaging.colour_convert import icc_profile, tone_mapped
+from nightlight.imaging.colour_convert import _table, icc_profile, tone_mapped
 from nightlight.imaging.colour_space import PRIMARIES, ColourSpace, decode_hlg, decode_pq, inverse, multiply, to_xyz
 from nightlight.imaging.decoded_frame import make_frame
 from nightlight.imaging.formats import Format
 from nightlight.imaging.header import Header
+from nightlight.imaging.normalise import _transform, prepare_colours, to_srgb
 from nightlight.imaging.probe import UploadCaps, probe
 from tests.support.coded_colours import P3, SRGB, chromaticities, cicp, gamma, png
-from tests.support.pictures import encoded, opened
+from tests.support.pictures import encoded, gradient, opened
 
 GREYS = (32, 64, 128, 192, 255)
 RED = 128
@@ -142,6 +144,18 @@ def test_a_profile_goes_before_gamma_and_numbers_before_a_profile_in_a_png(forma
     assert colour_space.colours(header, (1, 13, 0), None) == (None, None)
 
 
+@pytest.mark.parametrize("spoilt", [b"", b"x" * 400, "longer", "unsigned"])
+def test_a_profile_that_is_none_leaves_the_word_to_gamma(spoilt):
+    profile = icc_profile(ColourSpace(PRIMARIES[12], 13.0))
+    if spoilt == "longer":  # than the data that came
+        spoilt = (len(profile) + 8).to_bytes(4) + profile[4:]
+    elif spoilt == "unsigned":
+        spoilt = profile.replace(b"acsp", b"none", 1)
+    compressed = (b"iCCP", b"name\0\0" + zlib.compress(spoilt))
+    assert shown(compressed, gamma(100_000)) == shown(gamma(100_000))
+    assert shown(compressed) == shown()
+
+
 def test_the_matrix_of_srgb_is_that_of_its_standard():
     # IEC 61966-2-1, from linear RGB to XYZ.
     wanted = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
@@ -176,3 +190,27 @@ def test_brighter_stays_brighter_and_black_black(transfer):
 def test_a_profile_of_ours_is_one_that_lcms_reads(number):
     profile = ImageCms.ImageCmsProfile(BytesIO(icc_profile(ColourSpace(PRIMARIES[number], 13.0))))
     assert profile.profile.xcolor_space.strip() == "RGB"
+
+
+def test_a_profile_that_says_srgb_in_other_words_changes_no_pixel():
+    picture = gradient(64, 48)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert to_srgb(picture, profile) is picture
+    gamma_22 = icc_profile(ColourSpace(PRIMARIES[1], 4.0))  # near it, and not the same
+    assert to_srgb(picture, gamma_22) is not picture
+    assert np.abs(np.asarray(to_srgb(picture, gamma_22)).astype(int) - np.asarray(picture)).max() > 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_profile_of_other_channels_counts_for_nothing(mode):
+    picture = gradient(64, 48).convert(mode)
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    assert np.array_equal(np.asarray(to_srgb(picture, lab)), np.asarray(picture.convert("RGB")))
+
+
+def test_what_the_usual_spaces_need_is_made_beforehand():
+    prepare_colours()
+    for cached in (_table, _transform):
+        before = cached.cache_info().misses
+        prepare_colours()
+        assert cached.cache_info().misses == before

@@ -31,11 +31,13 @@ def test_every_format_has_an_entry_and_a_sample():
 def test_an_entry_leaves_nothing_out(name):
     entry = FORMATS[name]
     for field in dataclasses.fields(entry):
+        if field.name == "pillow" and all(isinstance(sample, bytes) for sample in entry.warm_up):
+            continue  # no decoder of Pillow's, but one of ours
         assert field.name in OPTIONAL or getattr(entry, field.name), f"{name}: {field.name} is empty"
     assert bool(entry.extra) == (entry.register is not None), f"{name}: an extra has a decoder to register"
 
 
-OPTIONAL = {"held_whole", "sample_bits", "scales", "exact_size", "threads", "extra", "register"}
+OPTIONAL = {"sample_bits", "scales", "exact_size", "threads", "extra", "register"}
 
 
 def test_no_two_formats_share_an_estimate_or_a_decoder():

@@ -182,3 +182,41 @@ def test_a_frame_header_that_comes_twice_is_refused_at_the_upload():
     frame = PICTURE[at : at + 2 + struct.unpack(">H", PICTURE[at + 2 : at + 4])[0]]
     with pytest.raises(CorruptImage):
         probe(odd.behind(PICTURE, 0xC0, frame), UploadCaps())
+
+
+@pytest.mark.parametrize(
+    ("segments", "orientation"),
+    [
+        ((b"Exif\0\xff" + odd.orientation_exif(6),), 6),
+        ((b"Exif\0\0", b"Exif\0\0" + odd.orientation_exif(3)), 3),
+        ((b"Exif\0\0II*", b"Exif\0\0" + odd.orientation_exif(3)), 3),
+        ((b"Exif\0\0XX*\0\0\0\0\x08", b"Exif\0\0" + odd.orientation_exif(3)), 1),
+        ((b"exif\0\0" + odd.orientation_exif(6),), 1),
+    ],
+)
+def test_a_segment_that_can_hold_no_exif_is_none(segments, orientation):
+    data = jpeg_before(b"".join(segment(0xE1, body) for body in segments), PICTURE)
+    assert odd.opened(data).orientation == orientation
+
+
+@pytest.mark.parametrize(
+    ("numbers", "used"),
+    [
+        ([(1, 1), (1, 1)], True),
+        ([(1, 2), (2, 2)], True),
+        ([(1, 2), (2, 2), (2, 2)], True),
+        ([(1, 2), (1, 2), (2, 2)], False),
+        ([(1, 2), (2, 3)], False),
+        ([(0, 1)], False),
+        ([(2, 1)], False),
+        ([(1, 2)], False),
+    ],
+)
+def test_the_parts_of_a_profile_count_until_it_is_complete(numbers, used):
+    profile = bytes(range(200))
+    size = len(profile) // numbers[0][1]
+    parts = [
+        segment(0xE2, b"ICC_PROFILE\0" + bytes((number, count)) + profile[(number - 1) * size : number * size])
+        for number, count in numbers
+    ]
+    assert odd.opened(jpeg_before(b"".join(parts), PICTURE)).icc_profile == (profile if used else None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from nightlight.imaging.blurhash import blurhash
+from nightlight.imaging.blurhash import COMPONENTS, blurhash
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.imaging.crop import Region
 from nightlight.imaging.encode import encode, unexpected_parts
@@ -144,11 +144,12 @@ def test_a_recipes_digest_follows_everything_in_it():
             {"quality": 81},
             {"format": "jpeg"},
             {"visible_watermark": "clear"},
+            {"visible_pattern": "sparse"},
             {"face_px": 9},
             {"design": "x"},
         )
     ]
-    assert len({recipe.digest, *(other.digest for other in others)}) == 7
+    assert len({recipe.digest, *(other.digest for other in others)}) == 8
     assert recipe.digest == Recipe(tier="low", edge=64).digest
 
 
@@ -286,7 +287,8 @@ def test_a_blurhash_is_what_the_reference_makes_of_it(seed):
     import numpy as np
 
     image = pictures.gradient(32, 32, seed=seed)
-    assert blurhash(image) == reference.encode(np.asarray(image), 4, 4)
+    assert blurhash(image) == reference.encode(np.asarray(image), COMPONENTS, COMPONENTS)
+    assert len(blurhash(image)) == 12
 
 
 def test_the_placeholders_blurhash_is_its_own():

@@ -65,3 +65,14 @@ def test_the_owner_is_told_no_word_of_a_decoders_own(kind, detail, is_kept):
     with pytest.raises(kind) as refused:
         read(refused=kind.code, detail=detail)
     assert refused.value.public_detail == (detail if is_kept else kind.public)
+
+
+@pytest.mark.parametrize(("side", "edge", "size"), [(30, 24, 24), (24, 24, 24), (31, 24, None), (30, 12, None)])
+def test_a_frame_may_be_larger_only_as_a_jpeg_is_handed_over_unshrunk(side, edge, size):
+    response = json.dumps({"width": side, "height": side, "stages": {}}).encode().ljust(RESPONSE_HEAD_BYTES)
+    given = memoryview(response + bytes(side * side * 3)), Header(Format.JPEG, 30, 30), edge, StageTimes()
+    if size is None:
+        with pytest.raises(DecoderDied):
+            read_frame(*given)
+    else:
+        assert read_frame(*given).size == (size, size)

@@ -1,14 +1,16 @@
+from io import BytesIO
 from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from nightlight.imaging.tile_layout import LAYOUTS
 from nightlight.imaging.visible_watermark import STRENGTHS, VisibleWatermark
 from nightlight_core.errors import SettingsRefused
 from nightlight_core.policy.protection import FIELDS
-from nightlight_core.policy.tier import VisibleWatermarkStrength
-from tests.support import pictures
+from nightlight_core.policy.tier import VisibleWatermarkPattern, VisibleWatermarkStrength
+from tests.support import matched_filter, pictures
 
 DESIGN = VisibleWatermark()
 PHOTOGRAPH = pictures.opened(pictures.photograph()).convert("RGB").resize((320, 320))
@@ -24,28 +26,34 @@ def logo(*, shape=True):
 DESIGNS = {"crescents": DESIGN, "text": VisibleWatermark(text="example.org"), "logo": VisibleWatermark(logo=logo())}
 
 
-def moved(image, name, strength="clear"):
+def moved(image, name, strength="clear", pattern="tiles"):
     """By how much the mark changes each pixel, uint8 (height, width)."""
-    marked = np.asarray(DESIGNS[name].draw(image, strength), dtype=int)
+    marked = np.asarray(DESIGNS[name].draw(image, strength, pattern), dtype=int)
     return np.abs(marked - np.asarray(image, dtype=int)).max(axis=2)
 
 
+@pytest.mark.parametrize("pattern", LAYOUTS)
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("shade", [0, 128, 255])
-def test_it_is_seen_on_dark_and_on_light(name, shade):
-    plain = Image.new("RGB", (320, 320), (shade,) * 3)
-    assert (moved(plain, name) > 16).mean() > 0.005
-    assert moved(plain, name).max() < 90
+def test_it_is_seen_on_dark_and_on_light(name, shade, pattern):
+    side = 640 if pattern == "fine" else 320
+    plain = Image.new("RGB", (side, side), (shade,) * 3)
+    least = 0.005 if pattern == "tiles" else 0.003
+    assert (moved(plain, name, pattern=pattern) > 16).mean() > least
+    assert moved(plain, name, pattern=pattern).max() < 90
 
 
+@pytest.mark.parametrize("pattern", LAYOUTS)
 @pytest.mark.parametrize("name", DESIGNS)
-def test_it_leaves_the_picture_readable(name):
-    assert pictures.psnr(PHOTOGRAPH, DESIGNS[name].draw(PHOTOGRAPH, "clear")) > 16
+def test_it_leaves_the_picture_readable(name, pattern):
+    assert pictures.psnr(PHOTOGRAPH, DESIGNS[name].draw(PHOTOGRAPH, "clear", pattern)) > 16
 
 
+@pytest.mark.parametrize("pattern", LAYOUTS)
 @pytest.mark.parametrize("name", DESIGNS)
-def test_each_strength_is_more_than_the_one_before(name):
-    distances = [pictures.psnr(PHOTOGRAPH, DESIGNS[name].draw(PHOTOGRAPH, strength)) for strength in STRENGTHS]
+def test_each_strength_is_more_than_the_one_before(name, pattern):
+    drawn = (DESIGNS[name].draw(PHOTOGRAPH, strength, pattern) for strength in STRENGTHS)
+    distances = [pictures.psnr(PHOTOGRAPH, picture) for picture in drawn]
     assert distances == sorted(distances, reverse=True)
     assert len(set(distances)) == len(STRENGTHS)
 
@@ -65,12 +73,88 @@ def test_the_words_of_policies_are_those_of_the_drawing_in_one_order():
     assert list(STRENGTHS.values()) == sorted(STRENGTHS.values())
 
 
+def test_a_policy_may_name_each_pattern_and_no_other():
+    assert get_args(VisibleWatermarkPattern) == tuple(LAYOUTS)
+
+
+@pytest.mark.parametrize("side", [96, 160, 320, 1000, 1024])
+@pytest.mark.parametrize(("pattern", "part"), [("tiles", 3), ("sparse", 3), ("fine", 6)])
 @pytest.mark.parametrize("name", DESIGNS)
-def test_no_crop_of_a_third_is_without_it(name):
-    changed, third = moved(PHOTOGRAPH, name) > 12, 320 // 3
-    for top in range(0, 320 - third, 20):
-        for left in range(0, 320 - third, 20):
-            assert changed[top : top + third, left : left + third].mean() > 0.01
+def test_every_crop_to_a_third_holds_a_whole_tile(name, pattern, part, side):
+    layout, crop = LAYOUTS[pattern](DESIGNS[name].tile, side, side), side // part
+    near_left, near_top, far_left, far_top = layout.tile.getbbox()
+    holds = np.zeros((side - crop + 1,) * 2, dtype=bool)
+    for left, top in layout.places:
+        columns, rows = (
+            slice(max(0, place + far - crop), max(0, place + near + 1))
+            for place, near, far in ((left, near_left, far_left), (top, near_top, far_top))
+        )
+        holds[rows, columns] = True
+    assert holds.all()
+
+
+def test_sparse_tiles_leave_the_middle_of_a_picture_free():
+    for name in DESIGNS:
+        middle = moved(Image.new("RGB", (320, 320), (90,) * 3), name, "strong", "sparse")[134:186, 156:164]
+        assert not middle.any()
+
+
+def test_sparse_tiles_change_a_fifth_of_what_tiles_side_by_side_do():
+    shares = {pattern: (moved(PHOTOGRAPH, "crescents", pattern=pattern) > 4).mean() for pattern in LAYOUTS}
+    assert shares["sparse"] < 0.25 * shares["tiles"]
+
+
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+
+
+def as_it_is(image):
+    return image
+
+
+def small_and_compressed(image):
+    """Half the size at JPEG quality 60, enlarged again."""
+    small = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+    data = pictures.encoded(small, "JPEG", quality=60)
+    return Image.open(BytesIO(data)).resize(image.size, Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("copied", [as_it_is, small_and_compressed])
+@pytest.mark.parametrize("strength", STRENGTHS)
+@pytest.mark.parametrize("pattern", LAYOUTS)
+def test_a_matched_filter_finds_it_in_crops_to_a_third_beside_the_picture_without_it(pattern, strength, copied):
+    side, random = 320, np.random.default_rng(5)
+    drawn = matched_filter.pattern_of(DESIGN, side, pattern)
+    for name in PHOTOGRAPHS:
+        plain = pictures.opened(pictures.photograph(name)).convert("RGB").resize((side, side))
+        watermarked = copied(DESIGN.draw(plain, strength, pattern))
+        change = matched_filter.luma(watermarked) - matched_filter.luma(copied(plain))
+        for top, left in random.integers(0, side - side // 3, (2, 2)):
+            crop = change[top : top + side // 3, left : left + side // 3]
+            assert matched_filter.is_found(crop, drawn, top, left)
+
+
+@pytest.mark.parametrize(("pattern", "strength"), [("tiles", "faint"), ("fine", "faint"), ("sparse", "clear")])
+def test_a_matched_filter_finds_it_in_crops_to_a_third_alone(pattern, strength):
+    side, random, is_found = 320, np.random.default_rng(6), []
+    drawn = matched_filter.pattern_of(DESIGN, side, pattern)
+    for name in PHOTOGRAPHS:
+        plain = pictures.opened(pictures.photograph(name)).convert("RGB").resize((side, side))
+        seen = matched_filter.luma(small_and_compressed(DESIGN.draw(plain, strength, pattern)))
+        for top, left in random.integers(0, side - side // 3, (6, 2)):
+            crop = seen[top : top + side // 3, left : left + side // 3]
+            is_found.append(matched_filter.is_found(crop, drawn, top, left))
+    assert np.mean(is_found) >= 0.8
+
+
+def test_a_matched_filter_finds_nothing_where_nothing_was_drawn():
+    side, random, is_found = 320, np.random.default_rng(7), []
+    drawn = matched_filter.pattern_of(DESIGN, side, "sparse")
+    for name in PHOTOGRAPHS:
+        plain = matched_filter.luma(pictures.opened(pictures.photograph(name)).convert("RGB").resize((side, side)))
+        for top, left in random.integers(0, side - side // 3, (6, 2)):
+            crop = plain[top : top + side // 3, left : left + side // 3]
+            is_found.append(matched_filter.is_found(crop, drawn, top, left))
+    assert np.mean(is_found) <= 0.1
 
 
 def test_it_is_stronger_where_there_is_more_to_see():
@@ -85,9 +169,10 @@ def test_it_is_the_same_for_every_picture_of_a_size_and_leaves_the_picture_alone
     assert black.getextrema() == ((0, 0),) * 3
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (17, 17), (96, 96), (2048, 2048)])
-def test_any_size_is_marked(size):
-    assert DESIGN.draw(Image.new("RGB", size), "faint").size == size
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (17, 17), (96, 96), (200, 90), (2048, 2048)])
+@pytest.mark.parametrize("pattern", LAYOUTS)
+def test_any_size_is_marked(size, pattern):
+    assert DESIGN.draw(Image.new("RGB", size), "faint", pattern).size == size
 
 
 def test_a_design_has_a_digest_of_everything_in_it():

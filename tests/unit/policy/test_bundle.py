@@ -16,7 +16,7 @@ from nightlight_core.policy.bundle import FORMAT, _table_from_json, open_bundle,
 from nightlight_core.policy.dates import digest_of
 from nightlight_core.policy.public_keys import PublicKeys
 from nightlight_core.policy.table import Table
-from nightlight_core.policy.tier import TierRecipe
+from nightlight_core.policy.tier import CLAIMS, TierRecipe
 from tests.unit.policy.conftest import Edited
 from tests.unit.policy.test_dates import rule
 
@@ -237,10 +237,13 @@ def test_other_recipes_are_refused_by_every_reader(keys, bundle):
         *(("max_bytes", value) for value in (499, 4_000_001, 1e6, False)),
         *(("face_px", value) for value in (1, 2049, "12")),
         *(("no_face_px", value) for value in (11, 25, 16.0, "16", True)),
-        *(("reidentification_at_most", value) for value in (0.0, 1.5, "0.05", True, float("nan"))),
+        *((claim, value) for claim in CLAIMS for value in (0.0, 1.5, "0.05", True, float("nan"))),
         *(("variants", value) for value in (0, 3)),
         *(("crop", value) for value in (None, "Face", 1, ["face"])),
-        *((field, "other") for field in ("format", "visible_watermark", "invisible_watermark", "provenance", "more")),
+        *(
+            (field, "other")
+            for field in ("format", "visible_watermark", "visible_pattern", "invisible_watermark", "provenance", "more")
+        ),
     ],
 )
 def test_recipes_of_other_types_words_or_ranges_are_refused(keys, bundle, field, value):

@@ -7,8 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
+from nightlight.policy import checks
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.comply import comply
+from nightlight.policy.dates import moved_dates
 from nightlight.policy.diagnostics import InvalidPolicy
 from nightlight.policy.explain import explain
 from nightlight.policy.mutate import mutate, redundant
@@ -198,6 +200,37 @@ def test_a_mistake_that_a_check_catches_on_any_date_is_caught(dated, compiled):
     before, after = mutate(compiled), mutate(dated.compiled())
     assert after.mutants > before.mutants
     assert [mutant for mutant in after.survivors if mutant.rule != "quiet-lists"] == list(before.survivors)
+
+
+def test_mistakes_in_dates_are_a_day_and_a_month_each_way_and_none_is_refused_by_the_loader(edited):
+    def tried(**dates):
+        (written,) = [rule for rule in edited.__class__(edited.folder.parent / str(len(seen))).add(
+            "rules.yaml", rule(**dates)).compiled().pack.rules.rules if rule.id == "quiet-lists"]  # fmt: skip
+        seen.append(written)
+        return moved_dates(written)
+
+    seen = []
+    assert tried() == []
+    assert tried(from_="2027-03-31") == [
+        ("from moved to 2027-03-30", "2027-03-31", "2027-03-31"),
+        ("from moved to 2027-04-01", "2027-03-31", "2027-04-01"),
+        ("from moved to 2027-02-28", "2027-03-31", "2027-03-31"),
+        ("from moved to 2027-04-30", "2027-03-31", "2027-04-30"),
+        ("from taken out", "2027-03-31", "2027-03-31"),
+    ]
+    changes = [change for change, *_ in tried(from_=DAY, until=DAY)]
+    assert changes == [
+        "from moved to 2026-12-31", "from moved to 2026-12-01", "from taken out",
+        "until moved to 2027-01-02", "until moved to 2027-02-01", "until taken out",
+    ]  # fmt: skip
+
+
+def test_a_date_is_proved_where_it_differs_from_the_one_before(dated, monkeypatch):
+    wholly = []
+    proved = checks._failed
+    monkeypatch.setattr(checks, "_failed", lambda compiled: wholly.append(compiled.begins) or proved(compiled))
+    assert failed_checks(dated.compiled()) == []
+    assert wholly == [""]
 
 
 def test_explanations_know_the_rules_of_their_day_alone(dated):

@@ -104,10 +104,17 @@ def test_checks_know_the_field_and_the_word():
 
 
 def test_the_digest_covers_it_and_that_of_a_pack_without_it_is_as_before(compiled, edited):
-    given, absent = recipe(5, 16), recipe(5, None)
+    given, absent = recipe(5, 16, visible_pattern="sparse"), recipe(5, None)
     assert given.written == asdict(given)
-    assert "no_face_px" not in absent.written
+    assert not {"no_face_px", "visible_pattern"} & set(absent.written)
     with_, without = compiled.table, edited.change("tiers.yaml", "no_face_px: 16, ", "").compiled().table
     assert isinstance(without, Table)
     assert with_.digest != without.digest
     assert "no_face_px" not in without._head("x")[2]
+
+
+def test_the_digest_covers_a_pattern_and_that_of_a_pack_without_one_is_as_before(compiled, edited):
+    tiled = edited.change("tiers.yaml", "visible_pattern: sparse, ", "").compiled().table
+    named = edited.change("tiers.yaml", "effort: 3, ", "effort: 3, visible_pattern: tiles, ").compiled().table
+    assert compiled.table.digest != tiled.digest == named.digest
+    assert "visible_pattern" not in tiled._head("x")[2]

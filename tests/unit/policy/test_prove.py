@@ -91,16 +91,14 @@ def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edite
     rules = compiled.pack.rules.rules
     from dataclasses import replace
 
-    from nightlight.policy.outcome_ranks import ceilings, limits
+    from nightlight.policy.outcome_ranks import limits, lowered, no_ceilings
 
     for number in range(len(rules)):
         kept = RulesDocument(format="policy/1", pack="x", version="1", rules=rules[:number] + rules[number + 1 :])
         pack = replace(compiled.pack, rules=kept)
-        lowest, _ = ceilings(
-            [(compiled.space.region(r.when, r.unless), limits(r, pack)) for r in kept.rules],
-            compiled.space,
-            order=range(len(kept.rules)),
-            limited=pack.vocabulary.outcomes.limited,
+        lowest, _ = lowered(
+            no_ceilings(compiled.space, pack.vocabulary.outcomes.limited),
+            [(number, compiled.space.region(r.when, r.unless), limits(r, pack)) for number, r in enumerate(kept.rules)],
         )
         expected, got = canonical(lowest, compiled.impossible), canonical(others.without(number), compiled.impossible)
         for field in FIELDS:

@@ -10,7 +10,7 @@ from importlib import resources
 
 EXTENSION = "webp"
 # Its BlurHash (``nightlight.imaging.blurhash``): a test holds the two equal.
-PLACEHOLDER_BLURHASH = "UINddt%M~p-;~qofIoj[Rja{RkWC?bj[M{az"
+PLACEHOLDER_BLURHASH = "AINddt%M~qof"
 # Whether it may be captured: the same for everybody, and the same as of every profile that outsiders see little of.
 PLACEHOLDER_CAPTURE = "forbid"
 

@@ -9,7 +9,7 @@
     invisible_watermark        required, best_effort    OPENS            no             hidden
     provenance                 there is a manifest      OPENS            no             hidden
     psnr_at_least              smaller                  OPENS            no             shown
-    reidentification_at_most   smaller                  OPENS            no             shown
+    claims (tier.CLAIMS)       smaller                  OPENS            no             shown
     variants                   more                     CHANGES          no             shown
     all other fields           neither                  CHANGES          no             shown
 
@@ -24,6 +24,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from nightlight_core.policy.tier import CLAIMS
 
 Exposure = Callable[[Any], float]
 
@@ -68,7 +70,7 @@ FIELDS: Mapping[str, RecipeField] = {
     "invisible_watermark": _words("required", "best_effort", "none"),
     "provenance": _words("embedded", "sidecar", "none", equal=("sidecar",)),
     "psnr_at_least": RecipeField(_pixels),
-    "reidentification_at_most": RecipeField(_pixels),
+    **dict.fromkeys(CLAIMS, RecipeField(_pixels)),
     "variants": RecipeField(_more_protects, opens=False),
 }
 OPENING = tuple(name for name, field in FIELDS.items() if field.opens)

@@ -25,6 +25,7 @@ Replaced = Mapping[str, Mapping[str, tuple[str, ...]]]
 _DIGEST = "nightlight-policy/3"
 # Of words of before in several attributes at once, at most so many combinations are looked at.
 _MOST_REPLACEMENTS = 1000
+_BYTE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +166,22 @@ class Table:
         texts = [json.dumps(m) for m in meaning]
         unique = sorted(set(texts))
         number = {text: position for position, text in enumerate(unique)}
-        renumbered = [number[text] for text in texts]
-        body = array("H", map(renumbered.__getitem__, self.cells))
-        if sys.byteorder == "little":
-            body.byteswap()
+        body = _renumbered(self.cells, [number[text] for text in texts])
         head.insert(-1, unique)
-        return hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\0" + body.tobytes()).hexdigest()
+        return hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\0" + body).hexdigest()
+
+
+def _renumbered(cells: array[int], numbers: list[int]) -> bytes:
+    """Return the number of each cell in two bytes, the higher one first."""
+    if len(numbers) <= _BYTE:  # each cell is one byte beside a zero: one look-up in C
+        plain = cells.tobytes()[0 if sys.byteorder == "little" else 1 :: 2]
+        body = bytearray(2 * len(plain))
+        body[1::2] = plain.translate(bytes(numbers).ljust(_BYTE, b"\0"))
+        return bytes(body)
+    listed = array("H", map(numbers.__getitem__, cells))
+    if sys.byteorder == "little":
+        listed.byteswap()
+    return listed.tobytes()
 
 
 def more_protective(left: Outcome, right: Outcome) -> Outcome:
