@@ -5,8 +5,8 @@ the detail across each face that shows in the square can be counted: of the face
 it shows, the part that shows. ``before`` is what the first pass alone would have left, on the same pictures.
 
 Photographs are yours: a folder with a folder for each person, as Labeled Faces in the Wild is laid out; adults only. One
-photograph a person is used. People are halved by a hash of their names: thresholds were chosen on the first half, and
-figures are reported on the second. Without a folder the two portraits inside packages are used, which proves little.
+photograph a person is used. People are halved by a hash of their names: thresholds are chosen on one half and reported
+on the other. Without a folder the two portraits inside packages are used, which proves little.
 
 ``--no-face FOLDER`` takes pictures without a face, and says how many of them are believed to have none.
 
