@@ -69,11 +69,9 @@ def sniff(data: bytes | memoryview, accepted: frozenset[Format] = frozenset(FORM
     name = next((name for name, entry in FORMATS.items() if entry.is_magic(head)), None)
     if name in accepted:
         return name
-    kind = f"a picture of the kind {name.written}, which" if name else "not a picture of a kind that"
+    kind = f"{name.written} pictures cannot be used here." if name else UnsupportedFormat.public
     *kinds, last = (name.written for name in FORMATS if name in accepted)
-    raise UnsupportedFormat(
-        f"This file is {kind} cannot be used here. Choose a picture in {', '.join(kinds)} or {last}."
-    )
+    raise UnsupportedFormat(f"{kind} Choose a picture in {', '.join(kinds)} or {last}.")
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:

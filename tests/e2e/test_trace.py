@@ -152,7 +152,7 @@ def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(st
     done = nightlight(stack, tmp_path, "--csv", lines, "--json")
     answers = {Path(answer["file"]).name: answer for answer in json.loads(done.stdout)}
     assert answers["a.jpg"]["origins"]
-    assert "no format of the allow-list" in answers["c.txt"]["error"]
+    assert "This file is not a picture of a kind that can be used here" in answers["c.txt"]["error"]
     for nothing in ("b.png", "d.png", "e.png"):
         assert answers[nothing]["origins"] == []
         assert answers[nothing]["error"] is None
@@ -212,7 +212,7 @@ def test_a_name_that_looks_like_markup_is_a_name(stack, tmp_path):
     path.write_text("no picture")
     done = nightlight(stack, path)
     assert done.returncode == 1, done.stderr
-    assert f"{path}: no format of the allow-list" in done.stdout
+    assert f"{path}: This file is not a picture of a kind that can be used here" in done.stdout
 
 
 def test_who_asked_is_in_the_audit_log_and_the_copy_is_not_kept(stack, leak, tmp_path):

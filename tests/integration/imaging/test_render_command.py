@@ -109,7 +109,7 @@ def test_a_picture_without_a_face_says_so(tmp_path):
     ("arguments", "message"),
     [
         (["absent.jpg"], "absent.jpg: No such file or directory"),
-        (["README.md"], "no format of the allow-list"),
+        (["README.md"], "not a picture of a kind that can be used here"),
         (["PORTRAIT", "--crop", "1,2,3"], "--crop: a crop is four whole numbers"),
         (["PORTRAIT", "--policy", "tests"], "vocabulary.yaml"),
     ],
