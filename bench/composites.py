@@ -79,23 +79,23 @@ def first_photographs(folder: Path, half: int) -> list[Path]:
 
 def packaged() -> list[Path]:
     """Return the portraits that come inside installed packages."""
-    found = [(find_spec(package), file) for package, file in PACKAGED.items()]
-    return [Path(spec.origin).parent / file for spec, file in found if spec and spec.origin]
+    files = [(find_spec(package), file) for package, file in PACKAGED.items()]
+    return [Path(spec.origin).parent / file for spec, file in files if spec and spec.origin]
 
 
 def portraits(paths: list[Path], detector: FaceDetector, most: int) -> list[Portrait]:
     """Return up to ``most`` photographs whose one clear face is known."""
-    found: list[Portrait] = []
+    kept: list[Portrait] = []
     for path in track(paths, "photographs", transient=True):
         image = Image.open(path).convert("RGB")
         face = detector.largest(image)
         if face is None or face.confidence < CERTAIN or face.width < 0.15 * min(image.size):
             continue
         middle = face.left + face.width / 2, face.top + face.height / 2
-        found.append(Portrait(image, *middle, face.width / BOX_TO_FACE))
-        if len(found) == most:
+        kept.append(Portrait(image, *middle, face.width / BOX_TO_FACE))
+        if len(kept) == most:
             break
-    return found
+    return kept
 
 
 def measure(composite: Composite, seed: int, pipeline: Pipeline) -> Outcome:
@@ -141,8 +141,10 @@ def sheet(outcomes: list[Outcome], faces: list[Portrait], path: Path, columns: i
 def no_faces(folder: Path, detector: FaceDetector) -> dict[str, int]:
     """Count the pictures of a folder, and those of which both networks say that they have no face."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    found = [detector.find(Image.open(path).convert("RGB")).no_face for path in track(paths, "no face", transient=True)]
-    return {"pictures": len(found), "no_face": sum(found)}
+    verdicts = [
+        detector.find(Image.open(path).convert("RGB")).no_face for path in track(paths, "no face", transient=True)
+    ]
+    return {"pictures": len(verdicts), "no_face": sum(verdicts)}
 
 
 def seen_as_none(faces: list[Portrait], first: int, count: int, detector: FaceDetector) -> dict[str, int]:

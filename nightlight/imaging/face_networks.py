@@ -80,8 +80,8 @@ class BlazeFace:
         regressors, logits = self._network.forward(("regressors", "classificators"))
         (index,) = np.nonzero(logits.reshape(-1) >= math.log(least / (1 - least)))
         likely = 1 / (1 + np.exp(-np.minimum(logits.reshape(-1)[index], _MOST_LOGIT)))
-        found = regressors.reshape(len(self._places), -1)[index]
-        middle, size = found[:, :2] + self._places[index], found[:, 2:4]
+        places = regressors.reshape(len(self._places), -1)[index]
+        middle, size = places[:, :2] + self._places[index], places[:, 2:4]
         boxes = np.concatenate((middle - size / 2, size, likely[:, None]), axis=1)
         return _distinct(self._cv2, boxes, least)
 

@@ -210,10 +210,10 @@ def _marker(view: memoryview, at: int, tally: HeaderTally) -> int:
     """Return where the next marker's code is, behind data."""
     while True:
         end = at + _WINDOW
-        found = _MARK.search(view, at, end)
-        if found is not None:
-            tally.fill(_run(view[at : found.start()]))
-            return found.start() + 1
+        mark = _MARK.search(view, at, end)
+        if mark is not None:
+            tally.fill(_run(view[at : mark.start()]))
+            return mark.start() + 1
         if end > len(view):
             raise IndexError(at)
         tally.fill(max(0, _run(view[at:end]) - 1))

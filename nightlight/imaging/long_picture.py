@@ -50,12 +50,12 @@ def windows(width: int, height: int) -> list[tuple[int, int, int, int]]:
 
 def widest_face(whole: Image.Image, detector: LargestFace) -> Face | None:
     """Return the widest sure face of a long picture (RGB), in its pixels; None without any."""
-    found = []
+    faces = []
     for box in windows(*whole.size):
         face = detector.largest(whole.crop(box))
         if face is not None:
-            found.append(face.moved(box[0], box[1]))
-    return max(found, key=lambda face: face.span, default=None)
+            faces.append(face.moved(box[0], box[1]))
+    return max(faces, key=lambda face: face.span, default=None)
 
 
 def kept_part(size: tuple[int, int], region: Region | None, whole: Image.Image, detector: LargestFace) -> Region | None:

@@ -41,8 +41,8 @@ def uploaded(services, profile_id, *tables):
 
 def shown(view, before, now):
     """The recipe of what is shown of it in the tier tiny."""
-    found = choose_rendition(view, now, "tiny", lambda: (before, "tiny"))
-    return found[0].recipe if found else None
+    choice = choose_rendition(view, now, "tiny", lambda: (before, "tiny"))
+    return choice[0].recipe if choice else None
 
 
 def test_it_is_kept_beside_the_rendition_and_what_closes_hides_it(services, profile_id, view_of):
@@ -53,8 +53,8 @@ def test_it_is_kept_beside_the_rendition_and_what_closes_hides_it(services, prof
         }  # fmt: skip
     view, own = view_of(profile_id), services.table.pixels["tiny"]
     assert shown(view, services.table, services.table) == own
-    for fields, found in (({"no_face_px": None}, None), ({"no_face_px": 12}, None), ({"no_face_px": 24}, own)):
-        assert shown(view, services.table, with_tiny(services.table, **fields)) == found
+    for fields, expected in (({"no_face_px": None}, None), ({"no_face_px": 12}, None), ({"no_face_px": 24}, own)):
+        assert shown(view, services.table, with_tiny(services.table, **fields)) == expected
 
 
 def test_two_renditions_of_a_tier_that_differ_in_a_budget_alone_are_both_read(services, profile_id, view_of):

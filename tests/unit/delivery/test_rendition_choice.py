@@ -155,8 +155,8 @@ def test_closing_what_a_picture_without_a_face_may_show_hides_what_was_rendered_
     tiers = [{"tiny": replace(BASE["tiny"], face_px=face, no_face_px=no_face)} for face, no_face in (before, after)]
     given = dict.fromkeys(SITUATIONS, "tiny")
     old, new = (table(recipes, given) for recipes in tiers)
-    found = choose_rendition(rendered(old), new, "tiny", lambda: (old, "tiny"))
-    assert [rendition.recipe for rendition in found] == ([tiers[0]["tiny"]] if shown else [])
+    choice = choose_rendition(rendered(old), new, "tiny", lambda: (old, "tiny"))
+    assert [rendition.recipe for rendition in choice] == ([tiers[0]["tiny"]] if shown else [])
 
 
 def test_a_picture_whose_recipe_nobody_knows_counts_as_unmarked():

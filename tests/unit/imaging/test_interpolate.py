@@ -33,13 +33,13 @@ def frame(data, edge, make=make_frame):
 
 # From 512 pixels: factors of 1.04, 1.19, 1.33, 1.47 (interpolated), 1.6 and 1.95 (by the filter).
 @pytest.mark.parametrize("edge", [492, 430, 384, 348, 320, 262])
-def test_a_frame_is_about_as_near_to_lanczos_as_with_the_filter_alone(photograph, edge):
+def test_a_shownis_about_as_near_to_lanczos_as_with_the_filter_alone(photograph, edge):
     data = jpeg(photograph)
-    decoded, made = Image.open(BytesIO(data)), frame(data, edge)
+    decoded, shown = Image.open(BytesIO(data)), frame(data, edge)
     true = decoded.resize((edge, edge), Image.Resampling.LANCZOS)
-    assert made.size == (edge, edge)
+    assert shown.size == (edge, edge)
     assert (unshrunk_size(probe(data, UploadCaps(), edge=edge), edge) is not None) == (512 / edge <= 1.5)
-    assert pictures.psnr(made, true) > pictures.psnr(decoded.resize((edge, edge), FILTER), true) - 1.3
+    assert pictures.psnr(shown, true) > pictures.psnr(decoded.resize((edge, edge), FILTER), true) - 1.3
 
 
 def test_a_turned_picture_is_interpolated_as_if_it_were_upright(photograph):

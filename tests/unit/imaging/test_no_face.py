@@ -76,6 +76,6 @@ def test_a_square_with_fewer_pixels_has_no_more_than_it_has():
 
 def test_a_recipe_that_allows_it_is_another_recipe():
     given, absent = TierRecipe(edge=96, face_px=5, no_face_px=16), TierRecipe(edge=96, face_px=5)
-    (one,), (other,) = build_recipes({"a": given}), build_recipes({"a": absent})
-    assert one.digest != other.digest
-    assert (one.pixels, other.pixels) == (given, absent)
+    (with_limit,), (without,) = build_recipes({"a": given}), build_recipes({"a": absent})
+    assert with_limit.digest != without.digest
+    assert (with_limit.pixels, without.pixels) == (given, absent)
