@@ -67,7 +67,7 @@ def test_what_the_default_pack_opened_is_in_its_history(tmp_path, compiled):
     before = compile_pack(load(edited(edit["before"], tmp_path / "before")))
     rows = (ROOT / "docs/policy/pack.md").read_text().split("## What it opened")[1].splitlines()
     opened = [change for change in diff(before, compiled).recipes if change.safety]
-    assert len(opened) == 2
+    assert len(opened) == 3
     for change in opened:
         tier, field = change.where.split(", ")
         words = f"{tier}, `{field}`: {change.before.lower()} -> {change.after}"
