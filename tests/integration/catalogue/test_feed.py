@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.feed import KEPT_S, NAME, PROFILE
-from nightlight.catalogue.image_states import DELETE, change
+from nightlight.catalogue.image_states import DELETE, StateChange, change
 from nightlight.catalogue.schema import canaries, changes, images, profiles, renditions
 from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
@@ -60,7 +60,7 @@ CHANGES = {
     "another picture": lambda tx: tx.profiles.set_current("p", "p" * 32),
     "a release": lambda tx: tx.images.release("p", "adult"),
     "a lower ceiling": lambda tx: tx.images.lower_ceiling("p", "age_13_15", looser=("age_16_17", "adult")),
-    "a state": lambda tx: change(tx, DELETE, "p" * 32, START, actor="t"),
+    "a state": lambda tx: change(tx, DELETE, "p" * 32, START, StateChange("t")),
     "another name": lambda tx: tx.images.rename("p" * 32, "q" * 32, 1),
     "no renditions": lambda tx: tx.connection.execute(delete(renditions)),
     "a block": lambda tx: tx.blocks.add("p", "v", START),

@@ -15,6 +15,7 @@ from nightlight.catalogue.image_states import (
     REJECT,
     STATES,
     TRANSITIONS,
+    StateChange,
     change,
 )
 from nightlight.catalogue.images import DELETED, PENDING, RECEIVING, ImageRow
@@ -78,7 +79,7 @@ def test_each_pair_of_state_and_transition_is_allowed_by_the_table_or_refused(ca
 def test_a_reason_goes_when_the_image_goes_on(catalogue):
     image_id = image_in(catalogue, RECEIVING)
     with catalogue.transaction() as tx:
-        change(tx, ACCEPT, image_id, NOW, actor="t")
+        change(tx, ACCEPT, image_id, NOW, StateChange("t"))
     image, log = row_of(catalogue, image_id)
     assert (image.reason, log) == (None, [("image.accepted", "t", {})])
 
@@ -89,7 +90,7 @@ def test_of_two_transitions_at_once_one_is_made(catalogue):
     def make(transition):
         try:
             with catalogue.transaction() as tx:
-                change(tx, transition, image_id, NOW, actor="t")
+                change(tx, transition, image_id, NOW, StateChange("t"))
         except Conflict:
             return None
         return transition.target
@@ -103,7 +104,7 @@ def test_of_two_transitions_at_once_one_is_made(catalogue):
 
 def test_an_image_that_is_not_there_is_in_no_state(catalogue):
     with pytest.raises(Conflict), catalogue.transaction() as tx:
-        change(tx, DELETE, new_image_id(), NOW, actor="t")
+        change(tx, DELETE, new_image_id(), NOW, StateChange("t"))
 
 
 def test_a_change_that_is_rolled_back_leaves_nothing(catalogue):

@@ -73,9 +73,7 @@ def test_other_magic_bytes_are_unsupported(data):
 
 
 def test_heic_is_unsupported_unless_it_is_asked_for():
-    with pytest.raises(
-        UnsupportedFormat, match=r"HEIC pictures cannot be used here\. Choose a picture in .*JPEG"
-    ):
+    with pytest.raises(UnsupportedFormat, match=r"HEIC pictures cannot be used here\. Choose a picture in .*JPEG"):
         probe(SAMPLES[Format.HEIC], UploadCaps())
 
 

@@ -104,9 +104,10 @@ def test_checks_know_the_field_and_the_word():
 
 
 def test_the_digest_covers_it_and_that_of_a_pack_without_it_is_as_before(compiled, edited):
-    given, absent = recipe(5, 16, visible_pattern="sparse"), recipe(5, None)
+    younger = {"visible_pattern": "sparse", "fitted_reidentification_at_most": 0.4}
+    given, absent = recipe(5, 16, **younger), recipe(5, None)
     assert given.written == asdict(given)
-    assert not {"no_face_px", "visible_pattern"} & set(absent.written)
+    assert not {"no_face_px", *younger} & set(absent.written)
     with_, without = compiled.table, edited.change("tiers.yaml", "no_face_px: 16, ", "").compiled().table
     assert isinstance(without, Table)
     assert with_.digest != without.digest
