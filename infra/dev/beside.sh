@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The suite as four runs of pytest beside each other: tests that start processes and speak HTTP, two parts of those that
-# meet a database, a store or a sandbox, and all others. Two keep two cores busy while the others wait for a service. What the first
-# three print comes when the last has ended; the exit status is 0 if all were well.
+# meet a database, a store or a sandbox, and all others. Two keep two cores busy while the others wait for a service.
+# What the first three print comes when the last has ended; the exit status is 0 if all were well.
 #
 #   infra/dev/test.sh infra/dev/beside.sh .venv/bin/pytest -m "not slow"
 #
