@@ -12,6 +12,8 @@ from PIL import Image
 
 from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
+from nightlight.imaging.invisible_watermark import decode_rendition
+from nightlight.matching.pdq import CANONICAL, pdq
 
 
 def gradient(width, height, *, seed=0):
@@ -84,6 +86,14 @@ def photograph(name="astronaut.png"):
 
 def opened(data):
     return Image.open(BytesIO(data), formats=["WEBP", "JPEG", "PNG"])
+
+
+def own_hash(data):
+    """The perceptual hash of a rendition's bytes, and its quality: of their own luma plane, as its render took it."""
+    size = (CANONICAL, CANONICAL)
+    luma = decode_rendition(data, opened(data).size).resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
+    hashed = pdq(np.asarray(luma))
+    return hashed.hashes[0], hashed.quality
 
 
 def psnr(left, right):
