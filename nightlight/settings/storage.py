@@ -211,7 +211,11 @@ class ExportSettings(BaseSettings):
     time in memory."""
     seal_to: str = Field(default="", pattern=r"^(age1[02-9ac-hj-np-z]{58}(,age1[02-9ac-hj-np-z]{58})*)?$")
     """age recipients, `age1...,age1...`, for the workers: every export is sealed to one of these, so that the service
-    cannot read it. A request may choose one of them, and no other. Unset: a request may name any key, or none."""
+    cannot read it. A request may choose one of them, and no other. Unset: see `NIGHTLIGHT_EXPORT_SERVICE_MAY_READ`."""
+    service_may_read: bool | None = None
+    """Whether the workers make exports that the service can read where `NIGHTLIGHT_EXPORT_SEAL_TO` is unset: unsealed,
+    or sealed to whatever key the request names. Unset: not in a scale deployment in production, where such exports
+    fail."""
 
     @property
     def recipients(self) -> tuple[str, ...]:

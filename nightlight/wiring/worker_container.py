@@ -37,6 +37,7 @@ from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight.settings import Settings
 from nightlight.settings.base import require
+from nightlight.settings.process import Deployment, Environment
 from nightlight.store.interface import PutOnly, PutResult, put_bytes
 from nightlight.wiring.components import (
     EXPORTS,
@@ -164,6 +165,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         settings.upload.assertion_days,
         most_bytes,
         open_,
+        _service_may_read_exports(settings),
     )
     sweep = sweep_flow(settings, runner, policy)
     rescreen = None
@@ -210,6 +212,14 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         rendering=rendering,
         clock=clock,
     )
+
+
+def _service_may_read_exports(settings: Settings) -> bool:
+    """Say whether exports may be such that the service can read them: it can read originals anyway where all is one."""
+    if settings.export.service_may_read is not None:
+        return settings.export.service_may_read
+    general = settings.general
+    return not (general.environment is Environment.PRODUCTION and general.deployment is Deployment.SCALE)
 
 
 def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore) -> ImportPicture:

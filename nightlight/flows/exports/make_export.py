@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from nightlight.store.interface import ObjectStore, Open
     from nightlight_core.policy.table import Table
 
-KEY_NOT_ALLOWED, NO_PROFILE = "seal_key_not_allowed", "no_profile"
+KEY_NOT_ALLOWED, NO_KEYS, NO_PROFILE = "seal_key_not_allowed", "seal_keys_not_set", "no_profile"
 _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class MakeExport:
     """Makes exports and deletes them. ``table`` gives the policy of now; ``max_original`` bounds an original.
+
+    Without ``service_may_read`` an export is sealed to the settings' own recipients or not made: the service gives what
+    it gets, and has never an original in its hands.
 
     The settings are the worker's own: a service that somebody has taken over cannot loosen them.
     """
@@ -52,6 +55,7 @@ class MakeExport:
     assertion_days: int
     max_original: int
     open_: Open = unsealed
+    service_may_read: bool = False
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Make one export; return how it ended: as JobRunner.run, ``ready``, ``failed`` or ``deleted``."""
@@ -72,6 +76,8 @@ class MakeExport:
         if contents is None:
             return self._end(lease, exports.FAILED, NO_PROFILE)
         allowed = self.limits.recipients
+        if not allowed and not self.service_may_read:
+            return self._end(lease, exports.FAILED, NO_KEYS)
         if allowed and row.seal_to is not None and row.seal_to not in allowed:
             return self._end(lease, exports.FAILED, KEY_NOT_ALLOWED)
         if count >= self.limits.per_hour:

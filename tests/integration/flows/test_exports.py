@@ -43,10 +43,21 @@ def exporting(services, tmp_path):
     runner, limits = services.render.runner, ExportSettings()
     services.exports_store = store
     services.export = RequestExport(
-        services.catalogue, lambda key, **more: store.get(key, **more), limits, services.clock
+        services.catalogue,
+        lambda key, **more: store.get(key, **more),  # noqa: PLW0108 - a test may turn it off
+        limits,
+        services.clock,
     )
     services.make = MakeExport(
-        runner, services.originals, store, limits, lambda: services.table, 30, 20_000_000, unsealed
+        runner,
+        services.originals,
+        store,
+        limits,
+        lambda: services.table,
+        30,
+        20_000_000,
+        unsealed,
+        service_may_read=True,
     )
     services.holds = PlaceHolds(services.catalogue, services.clock)
     with services.catalogue.transaction() as tx:
@@ -275,7 +286,7 @@ def test_a_match_and_a_hold_look_like_a_picture_that_is_not_ready_yet(exporting,
         seen.append((content_of(files)["pictures"], [name for name in files if name.startswith("pictures/")]))
         assert seen[-1][0][0]["holds"] == []
         page_text = files[document.PAGE].decode().lower()
-        assert not [word for word in ("hold", "the order", "locked", "case") if word in page_text]
+        assert not [word for word in ("hold", "the order", " locked", "case") if word in page_text]
     assert seen[0] == seen[1] == seen[2]
     assert seen[0][0][0]["state"] == "not_available"
 
@@ -476,6 +487,16 @@ def test_where_workers_seal_the_request_chooses_no_other_key(exporting, owner):
     _, data, sealed = exporting.export.give(owner, actor="t")
     assert sealed
     assert pyrage.decrypt(data, [desk])
+
+
+def test_where_the_service_may_not_read_and_there_is_no_key_of_the_workers_it_fails(exporting, owner):
+    object.__setattr__(exporting.make, "service_may_read", False)
+    identity = pyrage.x25519.Identity.generate()
+    for seal_to in (None, str(identity.to_public())):  # a service that somebody has taken over names a key of theirs
+        exporting.export.ask(owner, seal_to=seal_to, actor="t")
+        assert deliver(exporting)[-1] == "failed"
+        assert exporting.export.status(owner).reason == "seal_keys_not_set"
+    assert list(exporting.exports_store.store.keys()) == []
 
 
 def test_a_profile_has_so_many_in_a_day_and_all_together_so_many_in_an_hour(exporting, owner):
