@@ -23,6 +23,7 @@ from service.routes import (
     blocks,
     canaries,
     decisions,
+    exports,
     health,
     holds,
     images,
@@ -83,8 +84,8 @@ def create_app(services: ServiceContainer) -> FastAPI:
     app.state.services = services
     problems.install(app)
     modules = (
-        profiles, images, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files, optout,
-        traces, imports, holds, softbinding, health,
+        profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
+        optout, traces, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

@@ -17,6 +17,7 @@ from nightlight.catalogue.audit import AuditLog
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.deletions_due import DeletionsDue
 from nightlight.catalogue.events import Events
+from nightlight.catalogue.exports import Exports
 from nightlight.catalogue.feed import Feed
 from nightlight.catalogue.hash_list_matches import HashListMatches
 from nightlight.catalogue.holds import LegalHolds
@@ -52,10 +53,10 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "abuse_signals", "audit", "blocks", "connection", "deletions_due", "events", "feed", "hash_list_matches",
-        "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
-        "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders", "revocations", "screenings",
-        "statistics", "sweeps", "trace_jobs",
+        "abuse_signals", "audit", "blocks", "connection", "deletions_due", "events", "exports", "feed",
+        "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox",
+        "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
+        "revocations", "screenings", "statistics", "sweeps", "trace_jobs",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -86,6 +87,7 @@ class Transaction:
         self.sweeps = Sweeps(connection)
         self.imports = Imports(connection)
         self.deletions_due = DeletionsDue(connection)
+        self.exports = Exports(connection)
         self.statistics = Statistics(connection)
 
 

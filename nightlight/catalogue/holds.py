@@ -22,7 +22,10 @@ APPROVALS = 2
 
 @dataclass(frozen=True, slots=True)
 class LegalHold:
-    """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``."""
+    """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``.
+
+    ``may_be_told`` says that whom the pictures are of may know of it.
+    """
 
     hold_id: str
     kind: str
@@ -33,6 +36,7 @@ class LegalHold:
     placed_by: str
     created_at: datetime
     ended_at: datetime | None
+    may_be_told: bool = False
 
     def may_end(self, now: datetime) -> bool:
         """Say whether its date has come or enough people have approved of its end."""
@@ -61,10 +65,18 @@ class LegalHolds(Rows):
     """Hold rows, inside one transaction."""
 
     def place(
-        self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
+        self,
+        kind: str,
+        reference: str,
+        until: datetime | None,
+        covered: Sequence[ImageId],
+        *,
+        by: str,
+        now: datetime,
+        may_be_told: bool = False,
     ) -> LegalHold:
         """Write a hold on images."""
-        hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
+        hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None, may_be_told)
         self._execute(insert(holds).values(asdict(hold)))
         rows = [{"hold_id": hold.hold_id, "image_id": image_id} for image_id in covered]
         self._execute(insert(held), rows)
@@ -116,6 +128,11 @@ class LegalHolds(Rows):
         query = select(holds).join(held, held.c.hold_id == holds.c.hold_id)
         query = query.where(held.c.image_id == image_id, holds.c.state.in_(_OPEN), holds.c.hold_id != but)
         return [LegalHold(*row) for row in self._execute(query)]
+
+    def ever_on(self, image_id: ImageId) -> list[LegalHold]:
+        """Return every hold that is or was on an image, the oldest first."""
+        query = select(holds).join(held, held.c.hold_id == holds.c.hold_id).where(held.c.image_id == image_id)
+        return [LegalHold(*row) for row in self._execute(query.order_by(holds.c.created_at))]
 
     def pending(self, image_id: ImageId) -> bool:
         """Say whether a hold covers an image that is not in the vault yet."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from nightlight.catalogue.retention_schema import erasures, receipt_head, receipts
 from nightlight.catalogue.rows import Rows
@@ -22,6 +22,12 @@ class ReceiptChain(Rows):
         """Return the hash of the last receipt, empty before the first; it is held until the transaction ends."""
         last_hash: str = self._execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
         return last_hash
+
+    def length(self) -> tuple[int, str]:
+        """Return how many receipts there are, and the hash of the last: of one moment, since it is one query."""
+        count = select(func.count()).select_from(receipts).scalar_subquery()
+        row = self._execute(select(count, receipt_head.c.hash)).one()
+        return int(row[0]), str(row[1])
 
     def add(self, receipt_id: str, image_id: ImageId, digest: str, envelope: Envelope, now: datetime) -> None:
         """Add a receipt whose hash is ``digest`` to the chain; the head is held."""

@@ -5,7 +5,7 @@ They belong to the same ``metadata`` as those of ``schema``; a test holds all of
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, false
 
 from nightlight.catalogue.schema import Json, Serial, UtcDateTime, table
 
@@ -52,7 +52,7 @@ erasures = table(
     Column("objects", Json, nullable=False),
 )
 
-# A legal or safeguarding hold. ``approvals`` are of its end: who, and when.
+# A legal or safeguarding hold. ``approvals`` are of its end: who, and when. ``may_be_told`` is to the pictures' owner.
 holds = table(
     "holds",
     Column("hold_id", String(32), primary_key=True),
@@ -64,6 +64,7 @@ holds = table(
     Column("placed_by", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Column("may_be_told", Boolean, nullable=False, server_default=false()),
 )
 
 # Which images a hold covers.
@@ -129,4 +130,23 @@ import_items = table(
     Column("finished_at", UtcDateTime),
     Index("ix_import_items_import_id_state", "import_id", "state"),
     Index("ix_import_items_profile_id", "profile_id"),
+)
+
+# A person's own data, asked for and made by a worker. ``object_key`` is empty once the object is gone; after an erasure
+# ``profile_id`` is empty too.
+exports = table(
+    "exports",
+    Column("export_id", String(32), primary_key=True),
+    Column("profile_id", String(128), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("seal_to", String(100)),
+    Column("object_key", String(200)),
+    Column("bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("actor", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Index("ix_exports_state_created_at", "state", "created_at"),
 )

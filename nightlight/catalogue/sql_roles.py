@@ -97,6 +97,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "sweeps": _to(worker=_CHANGE, schedule=_ADD, operator=_WRITE),
     "imports": _to(service=_READ, worker=_READ, imports=_READ, operator=_WRITE),
     "import_items": _to(service=_WRITE, worker=_CHANGE, imports=_WRITE, operator=_WRITE),
+    "exports": _to(service=_WRITE, worker=_CHANGE, schedule=(_S, _U, _D), operator=_CHANGE),
     "lifecycles": _to(operator=_WRITE),
     "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
     # Alembic's own: every process looks whether the schema is its own.

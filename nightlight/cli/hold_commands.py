@@ -30,6 +30,9 @@ def place(
     image: Annotated[str | None, typer.Option(help="Only this image.")] = None,
     kind: Annotated[str, typer.Option(help="legal or safeguarding.")] = "legal",
     until: Annotated[datetime | None, typer.Option(help="The date (UTC) on which it ends by itself.")] = None,
+    may_be_told: Annotated[
+        bool, typer.Option("--may-be-told", help="Whom the pictures are of may know of it: their export names it.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Place a hold. Settings come from NIGHTLIGHT_* as for a service.
@@ -47,6 +50,7 @@ def place(
             reference=reference,
             until=until.replace(tzinfo=UTC) if until is not None else None,
             actor="operator",
+            may_be_told=may_be_told,
         )
     _print([hold], as_json=as_json)
 

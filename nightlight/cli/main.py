@@ -30,6 +30,7 @@ from nightlight.cli import (
 )
 from nightlight.cli.backfill_commands import backfill
 from nightlight.cli.erase_commands import erase
+from nightlight.cli.export_commands import export
 from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
@@ -60,6 +61,7 @@ app.add_typer(hold_commands.app, name="hold")
 app.add_typer(bucket_commands.app, name="buckets")
 app.add_typer(provenance_commands.app, name="provenance")
 app.command()(erase)
+app.command()(export)
 app.command()(backfill)
 app.command()(sweep)
 app.command()(rerender)

@@ -4,7 +4,7 @@
 
     urgent      what takes something away: erasures and their proof, new names after a revocation, holds, sweeps,
                 what is published and held against a changed hash list, removals that are told of
-    trace       copies that somebody waits for
+    trace       copies, and exports of a person's own data, that somebody waits for
     upload      pictures that somebody has just uploaded
     background  what may wait: pictures that are slow to decode, pictures of whole buckets, tags
 

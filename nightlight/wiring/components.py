@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
+EXPORTS = "exports"
 VAULT = "vault"
 
 
@@ -82,7 +83,7 @@ def open_catalogue(settings: Settings) -> Iterator[Catalogue]:
 
 
 def build_store(settings: Settings, bucket: str) -> ObjectStore:
-    """Return the store of one bucket (``originals``, ``renditions`` or ``vault``), with this process's own identity."""
+    """Return the store of one bucket (``originals``, ``exports``, ...), with this process's own identity."""
     concern = settings.store
     if concern.kind is StoreKind.LOCAL:
         if settings.general.environment is Environment.PRODUCTION and settings.general.deployment is Deployment.SCALE:
@@ -97,13 +98,18 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
         return S3Vault(concern.vault_bucket, s3_access(settings), lock=concern.vault_lock)
     from nightlight.store.s3 import S3Store
 
-    name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
-    return S3Store(name, s3_access(settings))
+    names = {
+        ORIGINALS: concern.originals_bucket,
+        RENDITIONS: concern.renditions_bucket,
+        EXPORTS: concern.exports_bucket,
+    }
+    return S3Store(names[bucket], s3_access(settings))
 
 
 def own_buckets(settings: Settings) -> tuple[str, ...]:
     """Return the names of Nightlight's own buckets."""
-    return settings.store.originals_bucket, settings.store.renditions_bucket, settings.store.vault_bucket
+    store = settings.store
+    return store.originals_bucket, store.renditions_bucket, store.exports_bucket, store.vault_bucket
 
 
 def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:

@@ -37,7 +37,7 @@ from nightlight.wiring.components import (
 from nightlight.wiring.originals import opener, sealer, server_kind
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.ids import COPIES
+from nightlight_core.ids import COPIES, EXPORTED
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.sqs_consumer import SqsConsumer
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 
 _Flow = TypeVar("_Flow")
+# The buckets that have lifecycle rules: all but the vault.
+_WITH_RULES = BUCKETS[:-1]
 
 
 def _opening(flow: Callable[[Catalogue, Clock], _Flow]) -> Callable[..., AbstractContextManager[_Flow]]:
@@ -90,12 +92,16 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Manag
     with open_catalogue(settings) as catalogue:
         policy = policy_holder(settings, catalogue, clock)
         client = make_client(s3_access(settings))
-        buckets = {name: BucketClient(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
+        buckets = {name: BucketClient(client, name) for name in own_buckets(settings)[: len(_WITH_RULES)]}
         named, _, days = settings.retention.move_originals.partition(":")
         moves = (Transition(int(days), None, named),) if named else ()
         probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
         copies = PrefixRules(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
-        prefixes = {store.originals_bucket: copies, store.renditions_bucket: PrefixRules((probes,))}
+        prefixes = {
+            store.originals_bucket: copies,
+            store.renditions_bucket: PrefixRules((probes,)),
+            store.exports_bucket: PrefixRules(((EXPORTED, "exports", 1), probes)),
+        }
         yield ManageLifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
 
 
@@ -157,7 +163,7 @@ def open_report(
     with ExitStack() as stack:
         if buckets and settings.store.kind is StoreKind.S3:
             flow, state = stack.enter_context(lifecycle(settings, clock)), posture(settings)
-            for what, name in zip(BUCKETS[:2], flow.buckets, strict=True):
+            for what, name in zip(_WITH_RULES, flow.buckets, strict=True):
                 looks[f"lifecycle of {what}"] = partial(flow.drift, name)
             for what in BUCKETS:
                 looks[f"bucket of {what}"] = partial(state.drift, what)

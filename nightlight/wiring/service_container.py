@@ -17,6 +17,7 @@ from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
+from nightlight.flows.exports.requests import RequestExport
 from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
@@ -34,6 +35,7 @@ from nightlight.settings import Settings
 from nightlight.settings.base import require
 from nightlight.store.interface import PutOnly
 from nightlight.wiring.components import (
+    EXPORTS,
     ORIGINALS,
     RENDITIONS,
     build_catalogue,
@@ -92,6 +94,7 @@ class ServiceContainer:
     emergency: EmergencyPolicy
     rerender_runs: RerenderRuns
     traces: RequestTrace
+    exports: RequestExport
     resolve: ManifestLookup
     import_notifications: ImportNotifications
     holds: PlaceHolds
@@ -203,6 +206,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         rollout=rollout,
         rerender_runs=RerenderRuns(catalogue, clock),
         traces=traces,
+        exports=RequestExport(catalogue, build_store(settings, EXPORTS).get, settings.export, clock),
         resolve=ManifestLookup(
             catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
         ),

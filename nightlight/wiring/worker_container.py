@@ -12,6 +12,7 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
 from nightlight.delivery.purge import KEPT_S, EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+from nightlight.flows.exports.make_export import MakeExport
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_lists import Screening
@@ -36,8 +37,10 @@ from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight.settings import Settings
 from nightlight.settings.base import require
+from nightlight.settings.process import Deployment, Environment
 from nightlight.store.interface import PutOnly, PutResult, put_bytes
 from nightlight.wiring.components import (
+    EXPORTS,
     ORIGINALS,
     RENDITIONS,
     VAULT,
@@ -153,6 +156,17 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     vault = PutOnly(build_store(settings, VAULT))
     search = trace_search(settings, catalogue, rendering, policy, clock)
     trace = RunTrace(runner, originals, search, settings.upload, open_)
+    make_export = MakeExport(
+        runner,
+        originals,
+        build_store(settings, EXPORTS),
+        settings.export,
+        lambda: policy.current().compiled.table,
+        settings.upload.assertion_days,
+        most_bytes,
+        open_,
+        _service_may_read_exports(settings),
+    )
     sweep = sweep_flow(settings, runner, policy)
     rescreen = None
     if screening is not None:
@@ -171,6 +185,8 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.RERENDER: Rerender(render, lambda: rendering.recipes(policy.current().wanted_recipes)).run,
         kinds.SWEEP: sweep.run,
         kinds.RESCREEN: rescreen,
+        kinds.EXPORT: make_export.run,
+        kinds.DELETE_EXPORT: make_export.delete,
     }
     return WorkerContainer(
         settings=settings,
@@ -196,6 +212,14 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         rendering=rendering,
         clock=clock,
     )
+
+
+def _service_may_read_exports(settings: Settings) -> bool:
+    """Say whether exports may be such that the service can read them: it can read originals anyway where all is one."""
+    if settings.export.service_may_read is not None:
+        return settings.export.service_may_read
+    general = settings.general
+    return not (general.environment is Environment.PRODUCTION and general.deployment is Deployment.SCALE)
 
 
 def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore) -> ImportPicture:

@@ -28,6 +28,9 @@ class LegalHoldBody(Body):
     until: AwareDatetime | None = Field(
         default=None, description="When it ends by itself; without it approvals end it."
     )
+    may_be_told: bool = Field(
+        default=False, description="Whether whom the pictures are of may know of it: their export then names it."
+    )
 
 
 class ApprovalAnswer(BaseModel):
@@ -49,6 +52,7 @@ class HoldAnswer(BaseModel):
     placed_by: str
     created_at: str
     ended_at: str | None
+    may_be_told: bool
 
 
 class HoldsAnswer(BaseModel):
@@ -68,6 +72,7 @@ def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
         reference=body.reference,
         until=body.until.astimezone(UTC) if body.until is not None else None,
         actor=caller(request).subject,
+        may_be_told=body.may_be_told,
     )
     return answer(HoldAnswer, hold)
 

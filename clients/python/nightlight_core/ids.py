@@ -77,6 +77,20 @@ def new_copy_key() -> str:
     return f"{COPIES}{secrets.token_hex(32)}"
 
 
+# What the keys of exports begin with.
+EXPORTED = "e/"
+
+
+def new_export_id() -> str:
+    """Return a fresh id of an export (128 random bits)."""
+    return secrets.token_hex(16)
+
+
+def new_export_key() -> str:
+    """Return a fresh object key for an export: random, so that it tells nothing and cannot be guessed."""
+    return f"{EXPORTED}{secrets.token_hex(32)}"
+
+
 def new_original_key() -> str:
     """Return a fresh object key for an original: random, so that it tells nothing and cannot be guessed."""
     return f"o/{secrets.token_hex(32)}"

@@ -143,6 +143,20 @@ const hostile = [
     "victim\n", "vic tim", "", "v".repeat(129), "v\u00efctim", "\ud800", "victim/", "/victim", "~victim", undefined, null, 7, ["victim"], {},
 ];
 
+test("a person's own data comes as an archive, and is gone when it is removed", async () => {
+    await client.declare("ts-export", { band: "age_13_15", assurance: "verified", region: "eu" });
+    let status = await client.exportProfile("ts-export");
+    for (let left = 600; status.state === "pending" && left > 0; left--) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        status = await client.exportStatus("ts-export");
+    }
+    assert.equal(status.state, "ready");
+    const archive = await client.exportFile("ts-export");
+    assert.equal(Buffer.from(await archive.arrayBuffer()).subarray(0, 4).toString("latin1"), "PK\x03\x04");
+    await client.deleteExport("ts-export");
+    await assert.rejects(client.exportFile("ts-export"), (error) => error instanceof Problem && error.status === 404);
+});
+
 test("an id that the service would refuse is sent nowhere", async () => {
     const sent = [];
     const server = createServer((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
@@ -157,6 +171,10 @@ test("an id that the service would refuse is sent nowhere", async () => {
         deactivate: (bad) => strict.deactivate(bad),
         reactivate: (bad) => strict.reactivate(bad),
         revoke: (bad) => strict.revoke(bad),
+        exportProfile: (bad) => strict.exportProfile(bad),
+        exportStatus: (bad) => strict.exportStatus(bad),
+        exportFile: (bad) => strict.exportFile(bad),
+        deleteExport: (bad) => strict.deleteExport(bad),
         block: (bad) => strict.block(bad, "a"),
         unblock: (bad) => strict.unblock(bad, "a"),
     };

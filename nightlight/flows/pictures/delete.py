@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue import images
 from nightlight.catalogue.image_states import DELETE
+from nightlight.flows.exports import removal
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.profiles import CLEAR
 from nightlight.jobs import kinds
@@ -98,6 +99,7 @@ class DeletePictures:
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
             tx.imports.forget_profile(profile_id)
+            removal.remove(tx, profile_id, now=now, actor=actor)
             for image_id in image_ids:
                 delete_image(tx, image_id, now=now, actor=actor)
             tx.audit.append("profile.deleted", now=now, actor=actor)

@@ -1,4 +1,4 @@
-"""Forgets what was kept for a time only: uploads that were never acknowledged, old traces, idempotency keys, proofs."""
+"""Forgets what was kept for a time only: uploads never acknowledged, traces, exports, idempotency keys, proofs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
+from nightlight.flows.exports.removal import remove_export
 from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
@@ -21,6 +22,8 @@ _ACTOR = "schedule"
 _BATCH = 100
 # An upload takes seconds; one that was not acknowledged within an hour never will be.
 _ABANDONED = timedelta(hours=1)
+# An export that is not ready a day after it was asked for is not made any more. Rows count for the rate until then.
+_EXPORTS_LIVE = timedelta(days=1)
 # A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
 _PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
 
@@ -44,6 +47,9 @@ class Expiry:
             expired = now - timedelta(days=self.trace_days)
             for trace_id in tx.trace_jobs.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
                 delete_trace(tx, trace_id, now=now, actor=_ACTOR)
+            for export in tx.exports.due(now, asked_before=now - _EXPORTS_LIVE, limit=_BATCH):
+                remove_export(tx, export, now=now, actor=_ACTOR)
+            tx.exports.drop(asked_before=now - _EXPORTS_LIVE)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
             tx.proof_revocations.forget_before(now - _PROOFS_LIVE)

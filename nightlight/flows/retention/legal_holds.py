@@ -69,6 +69,7 @@ class PlaceHolds:
         reference: str,
         until: datetime | None,
         actor: str,
+        may_be_told: bool = False,
     ) -> LegalHold:
         """Place a hold on a profile's images as they are now, or on one; raises NotFound, InvalidInput or Conflict."""
         now = self.clock()
@@ -91,7 +92,7 @@ class PlaceHolds:
             if profile is None or not covered:
                 raise NotFound
             image_ids = [image.image_id for image in covered]
-            hold = tx.legal_holds.place(kind, reference, until, image_ids, by=actor, now=now)
+            hold = tx.legal_holds.place(kind, reference, until, image_ids, by=actor, now=now, may_be_told=may_be_told)
             for image in covered:
                 self._hide(tx, profile, image, now, actor, hold.hold_id)
             tx.events.add(profile.profile_id, now)

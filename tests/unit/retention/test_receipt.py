@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from nightlight.retention.erasure_receipt import (
     open_receipt,
     subject_digest,
 )
+from nightlight.retention.receipt_chain import issue_anchor
 from nightlight_core.errors import NightlightError
 from nightlight_core.policy.public_keys import PublicKeys
 
@@ -38,6 +40,7 @@ def receipt(number):
     }  # fmt: skip
 
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 GONE = [
     DeletedObject("originals", "o/secret", [("v1", False, "r1"), ("v2", True, "r2")], 0),
     DeletedObject("renditions", "a/x", [], 0),
@@ -118,11 +121,16 @@ def verify(*arguments, code):
 def test_the_command_verifies_files_by_themselves(key, tmp_path):
     private, _, keys = key
     envelopes = chain(private, 4)
+    head = open_receipt(envelopes[1], private.public_keys).hash
+    (tmp_path / "anchors.jsonl").write_text(json.dumps(issue_anchor(private, 2, head, NOW)))
     (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, envelopes)))
     (tmp_path / "list.json").write_text(json.dumps(envelopes[:2]))
-    output = verify(tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys, code=0)
-    assert "6 receipts, 0 problems" in output
+    both = tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys
+    output = verify(*both, "--anchor", tmp_path / "anchors.jsonl", code=0)
+    assert "6 receipts, 0 problems: whole" in output
     assert "database backups until 2026-12-28" in output
+    assert output.count("MISSING") == 0
+    assert verify(*both, code=2).count("no anchor shows where the chain ends") == 2
     (tmp_path / "gap.jsonl").write_text(
         "\n".join(map(json.dumps, [envelopes[0], envelopes[2], changed(envelopes[3], objects=[])]))
     )
@@ -132,3 +140,20 @@ def test_the_command_verifies_files_by_themselves(key, tmp_path):
     (tmp_path / "bad.json").write_text("{")
     result = CliRunner().invoke(app, ["receipt", "verify", str(tmp_path / "bad.json"), "--keys", str(keys)])
     assert isinstance(result.exception, NightlightError)
+
+
+def test_some_receipts_of_a_chain_are_checked_one_by_one(key, tmp_path):
+    private, _, keys = key
+    envelopes = chain(private, 4)
+    (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, [envelopes[1], envelopes[3]])))
+    verify(tmp_path / "some.jsonl", "--keys", keys, code=1)
+    assert "2 receipts, 0 problems: part" in verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=0)
+    (tmp_path / "some.jsonl").write_text(json.dumps(changed(envelopes[1], objects=[])))
+    verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=1)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "[]"])
+@pytest.mark.parametrize("more", [(), ("--part",)])
+def test_a_file_without_receipts_fails(key, tmp_path, content, more):
+    (tmp_path / "empty").write_text(content)
+    assert "there are no receipts" in verify(tmp_path / "empty", "--keys", key[2], *more, code=1)
