@@ -43,6 +43,7 @@ class TokenScope(StrEnum):
     HOLD = "hold"  # place legal and safeguarding holds, and approve of their end
     IMPORT = "import"  # notify of pictures in other buckets
     TRACE = "trace"  # find where copies come from
+    TAKEDOWN = "takedown"  # place takedown notices, and take verdicts on their matches
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ IMAGE = Subject("image", "image_id")
 TRACE_REQUEST = Subject("trace", "trace_id")
 IMPORTED_KEY = Subject("import", "other_id")
 SWEEP_RUN = Subject("sweep", "other_id")
+NOTICE = Subject("takedown", "other_id")
 # The column holds the lists' revision, which only the log reads.
 HASH_LISTS = Subject("hash lists", "other_id")
 
@@ -80,3 +81,5 @@ RERENDER = _kind(JobKind("rerender", IMAGE, BACKGROUND, again=timedelta(minutes=
 SWEEP = _kind(JobKind("sweep", SWEEP_RUN, URGENT))
 # Hold the next published pictures against the hash lists. A worker without lists leaves it to one that has them.
 RESCREEN = _kind(JobKind("rescreen", HASH_LISTS, URGENT, again=timedelta()))
+# Carry a takedown notice out, or undo it.
+TAKEDOWN = _kind(JobKind("takedown", NOTICE, URGENT))
