@@ -47,6 +47,12 @@ ERASURES_OVERDUE = Gauge(
     "Whether there are erasures that are not done although the policy's time for them is over: 0 or 1.",
     multiprocess_mode="mostrecent",
 )
+TAKEDOWNS = Counter("nightlight_takedowns_total", "Takedown notices, by what came of them.", ["outcome"])
+TAKEDOWNS_OVERDUE = Gauge(
+    "nightlight_takedowns_overdue",
+    "Whether there are takedown notices that are not carried out although the policy's time is over: 0 or 1.",
+    multiprocess_mode="mostrecent",
+)
 WAITING = Gauge(
     "nightlight_jobs_waiting", "Jobs that wait to be begun, by lane.", ["lane"], multiprocess_mode="mostrecent"
 )

@@ -34,6 +34,7 @@ from service.routes import (
     profiles,
     rendition_files,
     softbinding,
+    takedowns,
     traces,
 )
 
@@ -85,7 +86,7 @@ def create_app(services: ServiceContainer) -> FastAPI:
     problems.install(app)
     modules = (
         profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
-        optout, traces, imports, holds, softbinding, health,
+        optout, traces, takedowns, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

@@ -38,7 +38,9 @@ from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.statistics import Statistics
 from nightlight.catalogue.sweeps import Sweeps
+from nightlight.catalogue.takedowns import Takedowns
 from nightlight.catalogue.trace_jobs import TraceJobs
+from nightlight.catalogue.view_hashes import ViewHashes
 from nightlight_core.errors import CatalogueUnavailable, Conflict, SettingsRefused
 from nightlight_core.files import private_file
 
@@ -56,7 +58,7 @@ class Transaction:
         "abuse_signals", "audit", "blocks", "connection", "deletions_due", "events", "exports", "feed",
         "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox",
         "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
-        "revocations", "screenings", "statistics", "sweeps", "trace_jobs",
+        "revocations", "screenings", "statistics", "sweeps", "takedowns", "trace_jobs", "view_hashes",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -89,6 +91,8 @@ class Transaction:
         self.deletions_due = DeletionsDue(connection)
         self.exports = Exports(connection)
         self.statistics = Statistics(connection)
+        self.takedowns = Takedowns(connection)
+        self.view_hashes = ViewHashes(connection)
 
 
 class Catalogue:

@@ -10,31 +10,41 @@ from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import events
-from nightlight_core.ids import ProfileId
+from nightlight_core.ids import ImageId, ProfileId
+
+# What events are called.
+CHANGED, TAKEN_DOWN, RESTORED = "picture.changed", "picture.taken_down", "picture.restored"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something changed about a profile's picture; ``attempts`` counts deliveries that failed."""
+    """Something changed about a profile's picture; ``attempts`` counts deliveries that failed.
+
+    ``kind`` is what it is called, ``image_id`` the image that it is about where it is about one.
+    """
 
     event_id: str
     profile_id: ProfileId
     created_at: datetime
     attempts: int
+    kind: str = CHANGED
+    image_id: ImageId | None = None
 
 
 class Events(Rows):
     """Event rows, inside one transaction."""
 
-    def add(self, profile_id: ProfileId, now: datetime) -> None:
+    def add(
+        self, profile_id: ProfileId, now: datetime, *, kind: str = CHANGED, image_id: ImageId | None = None
+    ) -> None:
         """Write an event, due at once."""
-        event = Event(secrets.token_hex(16), profile_id, now, 0)
+        event = Event(secrets.token_hex(16), profile_id, now, 0, kind, image_id)
         self._execute(insert(events).values(**asdict(event), next_at=now))
 
     def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Event]:
         """Take up to ``limit`` events that are due for ``claim_s`` seconds, after which they are due again."""
         query = (
-            select(events.c.event_id, events.c.profile_id, events.c.created_at, events.c.attempts)
+            select(*(events.c[name] for name in Event.__slots__))
             .where(events.c.next_at <= now)
             .order_by(events.c.next_at)
             .limit(limit)

@@ -16,13 +16,16 @@ from nightlight_core.ids import ImageId, ProfileId
 OPEN = "open"
 CLEARED = "cleared"
 CONFIRMED = "confirmed"
+# Of an entry that matches many unlike pictures: it counts for nothing until a person has looked.
+ASIDE = "aside"
+_STANDING = (OPEN, CONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
 class HashListMatch:
     """One entry of a list that an image is near to; ``distance`` is in bits of 256.
 
-    ``verdict`` is open, cleared (another picture after all) or confirmed; ``state`` is the image's.
+    ``verdict`` is open, cleared (another picture after all), confirmed or aside; ``state`` is the image's.
     """
 
     image_id: ImageId
@@ -40,29 +43,54 @@ class HashListMatch:
 class HashListMatches(Rows):
     """Match rows, inside one transaction."""
 
-    def add(self, image_id: ImageId, matches: Sequence[tuple[str, str, int]], now: datetime) -> None:
+    def add(
+        self, image_id: ImageId, matches: Sequence[tuple[str, str, int]], now: datetime, *, verdict: str = OPEN
+    ) -> None:
         """Write (list, reference, distance) of entries that an image was found to be near to."""
         rows = [
             {"image_id": image_id, "list": name, "reference": reference, "distance": distance, "found_at": now}
             for name, reference, distance in matches
         ]
         if rows:
-            self._execute(insert(hash_list_matches).values(verdict=OPEN), rows)
+            self._execute(insert(hash_list_matches).values(verdict=verdict), rows)
 
-    def known(self, image_id: ImageId) -> set[tuple[str, str]]:
-        """Return (list, reference) of every entry that was found for an image, whatever the verdict."""
-        query = select(hash_list_matches.c.list, hash_list_matches.c.reference).where(
-            hash_list_matches.c.image_id == image_id
-        )
-        return {(row.list, row.reference) for row in self._execute(query)}
+    def verdicts(self, image_id: ImageId) -> dict[tuple[str, str], str]:
+        """Return the verdict on every entry that was found for an image, by (list, reference)."""
+        columns = hash_list_matches.c.list, hash_list_matches.c.reference, hash_list_matches.c.verdict
+        query = select(*columns).where(hash_list_matches.c.image_id == image_id)
+        return {(row.list, row.reference): row.verdict for row in self._execute(query)}
 
-    def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime) -> int:
-        """Give a verdict on an image's open matches; return how many there were."""
+    def standing(self, image_id: ImageId) -> bool:
+        """Say whether any match of an image, open or confirmed, keeps it from everybody."""
+        return any(verdict in _STANDING for verdict in self.verdicts(image_id).values())
+
+    def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime, but: str) -> int:
+        """Give a verdict on an image's open matches, those of the list ``but`` apart; return how many there were."""
         open_matches = hash_list_matches.c.image_id == image_id, hash_list_matches.c.verdict == OPEN
-        statement = (
-            update(hash_list_matches).where(*open_matches).values(verdict=verdict, decided_by=actor, decided_at=now)
+        statement = update(hash_list_matches).where(*open_matches, hash_list_matches.c.list != but)
+        return self._execute(statement.values(verdict=verdict, decided_by=actor, decided_at=now)).rowcount
+
+    def decide_entry(
+        self, image_id: ImageId, entry: tuple[str, str], verdict: str, *, actor: str | None, now: datetime | None
+    ) -> bool:
+        """Give a verdict on one match of an image, whatever it was; return whether there is such a match."""
+        row = (
+            hash_list_matches.c.image_id == image_id,
+            hash_list_matches.c.list == entry[0],
+            hash_list_matches.c.reference == entry[1],
         )
-        return self._execute(statement).rowcount
+        values = {"verdict": verdict, "decided_by": actor, "decided_at": now}
+        return self._execute(update(hash_list_matches).where(*row).values(values)).rowcount == 1
+
+    def of_entry(self, entry: tuple[str, str]) -> list[HashListMatch]:
+        """Return every match of an entry, in the order of profiles and images."""
+        query = (
+            select(*_COLUMNS)
+            .join(images, images.c.image_id == hash_list_matches.c.image_id)
+            .where(hash_list_matches.c.list == entry[0], hash_list_matches.c.reference == entry[1])
+            .order_by(images.c.profile_id, images.c.image_id)
+        )
+        return [HashListMatch(*row) for row in self._execute(query)]
 
     def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[HashListMatch]:
         """Return the matches, the newest first; those with one verdict alone if it is given."""

@@ -41,14 +41,14 @@ STATES = {
     SUPERSEDED: "a newer image of the profile took its place",
     REJECTED: "its bytes cannot be used",
     FAILED: "Nightlight gave it up, or its original is gone",
-    QUARANTINED: "it matched a hash list, and waits for a person",
+    QUARANTINED: "it matched a hash list or a takedown notice, and waits for a person",
     HELD: "a legal hold covers it",
     DELETED: "its objects are erased, or about to be",
 }
 # Why an image failed, besides the codes of errors: its workers died without a word; its original is not in the store.
 WORKER_CRASHED, ORIGINAL_MISSING = "worker_crashed", "original_missing"
-# Why an image is quarantined.
-LISTED = "listed"
+# Why an image is quarantined: an entry of a hash list, or a takedown notice.
+LISTED, TAKEDOWN = "listed", "takedown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,11 @@ SUPERSEDE = _transition(
 REJECT = _transition("reject", (PENDING,), REJECTED, "image.rejected", "its bytes cannot be decoded")
 FAIL = _transition("fail", (PENDING, HELD), FAILED, "image.failed", "its workers died over it, or its original is gone")
 QUARANTINE = _transition(
-    "quarantine", (PENDING, READY, SUPERSEDED), QUARANTINED, "image.quarantined", "it matches an entry of a list"
+    "quarantine",
+    (PENDING, READY, SUPERSEDED),
+    QUARANTINED,
+    "image.quarantined",
+    "it matches an entry of a list, or a takedown notice",
 )
 CLEAR = _transition("clear", (QUARANTINED,), PENDING, "image.cleared", "a person says that it is another picture")
 HOLD = _transition(

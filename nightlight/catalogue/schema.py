@@ -1,7 +1,7 @@
 """The tables of pictures, of who may see them, and of jobs.
 
-Migrations in ``migrations/`` make them; a test holds the two equal. ``matching_schema``, ``policy_schema`` and
-``retention_schema`` have the others.
+Migrations in ``migrations/`` make them; a test holds the two equal. ``matching_schema``, ``policy_schema``,
+``retention_schema`` and ``takedown_schema`` have the others.
 """
 
 from __future__ import annotations
@@ -175,6 +175,9 @@ events = table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False, index=True),
+    # What it is called, and the image that it is about where it is about one.
+    Column("kind", String(32), nullable=False, server_default="picture.changed"),
+    Column("image_id", String(32)),
 )
 
 renditions = table(

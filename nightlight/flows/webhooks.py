@@ -1,7 +1,9 @@
 """Tells the platform that a profile's picture changed, by the Standard Webhooks specification (version 1.0.0).
 
-One type of event for every cause, and nothing in it but whose picture it is: whoever reads it learns nothing of a
-block, a report or an age. It is signed with Ed25519 (``v1a``), and delivered at least once: ask for decisions anew.
+One type of event for almost every cause, and nothing in it but whose picture it is: whoever reads it learns nothing of
+a block, a report or an age. A takedown notice has two of its own, with the image, so that its owner can be told that it
+was hidden, or is shown again; they say nothing of the notice, nor of other copies. Events are signed with Ed25519
+(``v1a``), and delivered at least once: ask for decisions anew.
 """
 
 from __future__ import annotations
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from nightlight.catalogue.events import Event
     from nightlight_core.clock import Clock
 
-TYPE = "picture.changed"
 _BATCH = 50
 # When the next attempt is made: at once, then as the specification proposes; three days in all.
 _RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 36_000, 50_400, 72_000, 86_400)
@@ -62,7 +63,8 @@ class DeliverWebhooks:
 
     def _delivered(self, http: httpx.Client, url: str, key: Ed25519PrivateKey, event: Event) -> bool:
         moment = int(self.clock().timestamp())
-        data = {"type": TYPE, "timestamp": event.created_at.isoformat(), "data": {"profile_id": event.profile_id}}
+        about = {"profile_id": event.profile_id} | ({"image_id": event.image_id} if event.image_id else {})
+        data = {"type": event.kind, "timestamp": event.created_at.isoformat(), "data": about}
         body = json.dumps(data, separators=(",", ":"))
         signature = base64.b64encode(key.sign(f"{event.event_id}.{moment}.{body}".encode())).decode()
         headers = {

@@ -2,7 +2,7 @@
 
 Perceptual hashes do not survive cropping, so each likely part is hashed by itself: the whole, stretched to a square;
 the squares at both ends and in the middle of a long picture (by either way of rounding); the square of a crop without a
-face; and the square around the face, which is what viewers see.
+face; the square around the face, which is what viewers see; and what a screenshot shows between an app's bars.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightlight.imaging import crop
+from nightlight.imaging.bars import inner_box
 from nightlight.imaging.crop import MAX_ASPECT, Region
 
 if TYPE_CHECKING:
@@ -58,7 +59,18 @@ def candidate_squares(width: int, height: int, shown: Box | None = None) -> list
 def candidate_lumas(frame: Image.Image, shown: Box | None = None) -> list[np.ndarray]:
     """Return the lumas to hash of a frame, uint8 (SIDE, SIDE) each."""
     grey = frame.convert("L")  # once: it costs as much as a resize
-    return [square_luma(grey.crop(box), SIDE) for box in candidate_squares(*frame.size, shown)]
+    boxes = candidate_squares(*frame.size, shown)
+    inner = inner_box(np.asarray(grey))
+    if inner is not None:
+        boxes += [box for box in inner_squares(inner) if box not in boxes]
+    return [square_luma(grey.crop(box), SIDE) for box in boxes]
+
+
+def inner_squares(inner: Box) -> list[Box]:
+    """Return what is hashed of the picture in a screenshot: the whole of it, and the square in its middle."""
+    left, top, right, bottom = inner
+    kept = crop.kept_box(right - left, bottom - top)
+    return [inner, (left + kept[0], top + kept[1], left + kept[2], top + kept[3])]
 
 
 def whole_picture(decoder: FrameDecoder, data: bytes, header: Header) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from nightlight.imaging.crop import MAX_ASPECT, Region, kept_box
 from nightlight.imaging.match_squares import SIDE, candidate_lumas, square_luma, whole_picture
+from nightlight.imaging.notice_views import window_lumas
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.recipe import with_visible_watermark
 from nightlight.settings.process import Environment, SandboxKind
@@ -91,19 +92,16 @@ class Renderer:
     def render(
         self, data: bytes, recipes: Sequence[Recipe], crop: str | None, watermark_ids: Mapping[str, int]
     ) -> tuple[list[Rendition], dict[str, float], list[np.ndarray]]:
-        """Return the renditions of an original, the CPU milliseconds of each stage, and the lumas for hash lists.
+        """Return the renditions of an original, the CPU milliseconds of each stage, and the lumas to be hashed.
 
         ``crop`` is the owner's. ``watermark_ids`` are what the invisible watermarks carry, by tier. The lumas, uint8
-        (512, 512), are of what the renditions show and, where that is a part, of the whole too; there are none where
-        no lists are configured. Raises what ``Pipeline.render`` raises.
+        (512, 512), are of what the renditions show and, where that is a part, of the whole too. Raises what
+        ``Pipeline.render`` raises.
         """
         pipeline = self._built()
         region = _region(crop)
         result = pipeline.render(data, recipes, region=region, watermark_ids=watermark_ids)
-        lumas: list[np.ndarray] = []
-        if self._settings.matching.lists_dir is not None:
-            lumas += candidate_lumas(result.frame, result.square)
-            lumas += _rest_lumas(pipeline, data, result.header, region)
+        lumas = candidate_lumas(result.frame, result.square) + _rest_lumas(pipeline, data, result.header, region)
         return result.renditions, result.stages, lumas
 
     def match_lumas(self, data: bytes, crop: str | None) -> list[np.ndarray]:
@@ -119,6 +117,20 @@ class Renderer:
         frame = pipeline.decoder.frame(data, header, edge=SIDE, region=pipeline.kept_region(data, header, region))
         lumas = candidate_lumas(frame, kept_box(*frame.size, crop_face(pipeline.find_faces(frame).faces)))
         return lumas + _rest_lumas(pipeline, data, header, region)
+
+    def notice_lumas(self, data: bytes, crop: str | None) -> tuple[list[np.ndarray], Iterator[np.ndarray]]:
+        """Return the lumas of a notice's picture, uint8 (512, 512): of what an upload is hashed by, and of windows.
+
+        ``crop`` is its owner's, where it is an upload. Raises ImageRefused and its kinds, or DecoderDied.
+        """
+        from nightlight.imaging.face import crop_face
+
+        pipeline = self._built()
+        header = probe(data, pipeline.caps, edge=SIDE)
+        region = _region(crop)
+        frame = pipeline.decoder.frame(data, header, edge=SIDE, region=pipeline.kept_region(data, header, region))
+        shown = kept_box(*frame.size, crop_face(pipeline.find_faces(frame).faces))
+        return candidate_lumas(frame, shown) + _rest_lumas(pipeline, data, header, region), window_lumas(frame, shown)
 
     def decode_copy(self, data: bytes) -> FoundCopy:
         """Return an untrusted image file, decoded for a trace.

@@ -24,6 +24,7 @@ TRACE_REQUEST = Subject("trace", "trace_id")
 IMPORTED_KEY = Subject("import", "other_id")
 SWEEP_RUN = Subject("sweep", "other_id")
 EXPORT_REQUEST = Subject("export", "other_id")
+NOTICE = Subject("takedown", "other_id")
 # The column holds the lists' revision, which only the log reads.
 HASH_LISTS = Subject("hash lists", "other_id")
 
@@ -85,3 +86,5 @@ RESCREEN = _kind(JobKind("rescreen", HASH_LISTS, URGENT, again=timedelta()))
 EXPORT = _kind(JobKind("export", EXPORT_REQUEST, TRACE))
 # Delete an export.
 DELETE_EXPORT = _kind(JobKind("delete_export", EXPORT_REQUEST, URGENT))
+# Carry a takedown notice out, or undo it.
+TAKEDOWN = _kind(JobKind("takedown", NOTICE, URGENT))

@@ -145,10 +145,18 @@ class HashIndex:
         """
         if not 0 <= within <= MATCH_WITHIN:
             raise ValueError(f"the search is exact up to {MATCH_WITHIN} bits, not {within}")
+        return self.search_beyond(query, within=within)
+
+    def search_beyond(self, query: np.ndarray, *, within: int, flips: int = 1) -> list[HashMatch]:
+        """Return as ``search`` does, further away too: those hashes of which a word differs in ``flips`` bits (1, 2).
+
+        That is every hash up to 16 * flips + 15 bits away, and most beyond. Of random differences of 47 bits one bit
+        misses 3 %, and of 52 bits two miss 0.1 %; two cost five times as much.
+        """
         if query.shape != (BYTES,) or query.dtype != np.uint8:
             raise ValueError(f"a query is uint8 ({BYTES},), not {query.dtype} {query.shape}")
         nearest: dict[bytes, int] = {}
-        for key, bits in self._near(query, within):
+        for key, bits in self._near(query, within, flips):
             if key not in self._removed and bits < nearest.get(key, BYTES * 8 + 1):
                 nearest[key] = bits
         return [HashMatch(key, bits) for key, bits in sorted(nearest.items(), key=lambda item: (item[1], item[0]))]
@@ -186,9 +194,9 @@ class HashIndex:
             os.close(self._lock)
             self._lock = None
 
-    def _near(self, query: np.ndarray, within: int) -> Iterator[tuple[bytes, int]]:
+    def _near(self, query: np.ndarray, within: int, flips: int) -> Iterator[tuple[bytes, int]]:
         for segment in self._segments:
-            yield from segment.near(query, within)
+            yield from segment.near(query, within, flips=flips)
         bits = distance(self._tail_hashes, query)
         for row in np.flatnonzero(bits <= within):
             yield self._tail_keys[row], int(bits[row])

@@ -13,8 +13,10 @@ from nightlight.matching.pdq import BYTES
 KEY_BYTES = 16
 # A hash's words of sixteen bits.
 WORDS = 16
-# A word, and with each of its bits the other way.
+# A word, and with each of its bits the other way; and with each two of them.
 _ONE_BIT = np.concatenate(([0], 1 << np.arange(16))).astype(np.uint16)
+_TWO_BITS = np.unique(_ONE_BIT[1:, None] | _ONE_BIT[None, 1:])
+_FLIPS = {1: _ONE_BIT, 2: np.concatenate(([0], _TWO_BITS)).astype(np.uint16)}
 
 
 class Segment:
@@ -32,9 +34,12 @@ class Segment:
         if shapes != ((count, BYTES), (count, KEY_BYTES), (WORDS, count), (WORDS, (1 << 16) + 1)):
             raise ValueError(f"{folder.name}: arrays of shapes {shapes} do not fit together")
 
-    def near(self, query: np.ndarray, within: int) -> Iterator[tuple[bytes, int]]:
-        """Yield (key, distance) of every hash at most ``within`` bits away."""
-        words = query.view("<u2")[:, None] ^ _ONE_BIT
+    def near(self, query: np.ndarray, within: int, *, flips: int = 1) -> Iterator[tuple[bytes, int]]:
+        """Yield (key, distance) of hashes at most ``within`` bits away that have a word at most ``flips`` bits away.
+
+        Up to 16 * flips + 15 bits away that is every hash.
+        """
+        words = query.view("<u2")[:, None] ^ _FLIPS[flips]
         rows = np.arange(WORDS)[:, None]
         first, last = self._start[rows, words], self._start[rows, words.astype(np.int64) + 1]
         lengths = (last - first).ravel()

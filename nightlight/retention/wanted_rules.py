@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 OURS = "nightlight-"
 # What retention.yaml calls a picture in use, and one that is to be erased.
 LIVE, ERASED = "live", "erasure_asked"
+# What a takedown notice names. No object is tagged so: it says by when the notice is to be carried out.
+TAKEDOWN = "takedown_asked"
+# Where a policy does not say: TAKE IT DOWN Act, Pub. L. 119-12, sec. 3(a)(3), 47 U.S.C. 223a.
+TAKEDOWN_HOURS = 48.0
 _UPLOAD_DAYS = 1
 
 
@@ -32,7 +36,7 @@ class PrefixRules:
 
 def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[LifecycleRule]:
     """Return the rules of one bucket, in order of their ids; raise LifecycleRefused where the policy cannot be one."""
-    states = table.space.attributes.get("state", ())
+    states = tuple(word for word in table.space.attributes.get("state", ()) if word != TAKEDOWN)
     if LIVE not in states or ERASED not in states:
         raise LifecycleRefused(f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept")
     rules = [
@@ -57,3 +61,9 @@ def most_days(table: RetentionTable, state: str) -> int:
     """Return the most days that anything in a state is kept."""
     axis = list(table.space.attributes).index("state")
     return int(table.days.take(table.space.attributes["state"].index(state), axis=axis).max())
+
+
+def takedown_hours(table: RetentionTable) -> float:
+    """Return the hours within which a takedown notice is to be carried out."""
+    states = table.space.attributes.get("state", ())
+    return most_days(table, TAKEDOWN) * 24.0 if TAKEDOWN in states else TAKEDOWN_HOURS

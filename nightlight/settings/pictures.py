@@ -114,6 +114,9 @@ class MatchingSettings(BaseSettings):
     """Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a column `hash` and optional
     columns `quality` and `reference`. An upload on a list is quarantined. Put the exports of the programmes that you
     are a member of here; no list comes with Nightlight."""
+    takedown_unlike: int = Field(default=20, ge=1, le=10_000)
+    """Pictures unlike each other that one hash of a takedown notice may match. One that matches more is set aside:
+    what it alone has found is not hidden until a person has confirmed it."""
     traces_per_hour: int = Field(default=600, ge=1, le=100_000)
     """Trace searches that one caller may ask for over HTTP in an hour."""
     trace_days: int = Field(default=30, ge=1, le=365)

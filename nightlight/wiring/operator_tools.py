@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.pictures.notices import NoticeScreening
 from nightlight.flows.policies.policy_holder import PolicyHolder
+from nightlight.flows.takedowns.search import FindCopies
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
@@ -95,6 +97,16 @@ def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[
     lists = hash_lists(settings)
     with open_catalogue(settings) as catalogue:
         yield Screening(catalogue, lists, clock, platform.node())
+
+
+def notice_screening(settings: Settings, catalogue: Catalogue) -> NoticeScreening:
+    """Return what holds pictures against the standing takedown notices."""
+    return NoticeScreening(catalogue, _index_dir(settings) / "takedowns")
+
+
+def find_copies(settings: Settings, catalogue: Catalogue, traces: TraceSearch) -> FindCopies:
+    """Return what finds every copy of a picture."""
+    return FindCopies(catalogue, _index_dir(settings) / "views", traces, settings.matching.takedown_unlike)
 
 
 def _index_dir(settings: Settings) -> Path:

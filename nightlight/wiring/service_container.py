@@ -29,8 +29,10 @@ from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.flows.retention.legal_holds import PlaceHolds
+from nightlight.flows.takedowns.requests import PlaceTakedowns, ReviewTakedowns
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.flows.traces.requests import RequestTrace
+from nightlight.retention.wanted_rules import takedown_hours
 from nightlight.settings import Settings
 from nightlight.settings.base import require
 from nightlight.store.interface import PutOnly
@@ -98,6 +100,8 @@ class ServiceContainer:
     resolve: ManifestLookup
     import_notifications: ImportNotifications
     holds: PlaceHolds
+    takedowns: PlaceTakedowns
+    takedown_review: ReviewTakedowns
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -212,4 +216,13 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         ),
         import_notifications=import_notifications(settings, catalogue, clock),
         holds=PlaceHolds(catalogue, clock),
+        takedowns=PlaceTakedowns(
+            catalogue,
+            originals,
+            settings.upload,
+            lambda: takedown_hours(policy.current().compiled.retention),
+            clock,
+            seal,
+        ),
+        takedown_review=ReviewTakedowns(catalogue, clock),
     )

@@ -28,6 +28,7 @@ from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
+from nightlight.flows.takedowns.run import RunTakedown
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
 from nightlight.imaging.renderer import Renderer
@@ -54,7 +55,13 @@ from nightlight.wiring.components import (
     source_access,
     upload_flow,
 )
-from nightlight.wiring.operator_tools import manifest_signing, screening_if_set, trace_search
+from nightlight.wiring.operator_tools import (
+    find_copies,
+    manifest_signing,
+    notice_screening,
+    screening_if_set,
+    trace_search,
+)
 from nightlight.wiring.originals import import_sealer, opener, vault_sealer
 from nightlight.wiring.retention import sweep_flow
 from nightlight_core.clock import Clock, system_clock
@@ -150,6 +157,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         signing=manifest_signing(settings, clock),
         screening=screening,
         watermark_key=rendering.watermark_key,
+        notices=notice_screening(settings, catalogue),
     )
     again_s = settings.retention.prove_again_s
     erase = EraseObjects(runner, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
@@ -167,6 +175,9 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         open_,
         _service_may_read_exports(settings),
     )
+    copies = find_copies(settings, catalogue, search)
+    receipts = receipt_issuer(settings)
+    takedown = RunTakedown(runner, originals, rendering.notice_lumas, copies, search, open_, most_bytes, receipts)
     sweep = sweep_flow(settings, runner, policy)
     rescreen = None
     if screening is not None:
@@ -187,6 +198,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.RESCREEN: rescreen,
         kinds.EXPORT: make_export.run,
         kinds.DELETE_EXPORT: make_export.delete,
+        kinds.TAKEDOWN: takedown.run,
     }
     return WorkerContainer(
         settings=settings,

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs, metrics
 from nightlight.catalogue import hash_list_matches, images
-from nightlight.catalogue.image_states import CLEAR, LISTED, QUARANTINE
+from nightlight.catalogue.events import TAKEN_DOWN
+from nightlight.catalogue.image_states import CLEAR, LISTED, QUARANTINE, TAKEDOWN
+from nightlight.catalogue.takedowns import LIST as NOTICES
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.revoke import revoke
 from nightlight.jobs import kinds
@@ -35,26 +37,36 @@ SCREENED = (images.READY, images.SUPERSEDED)
 Search = Callable[[Sequence[Any]], "Sequence[ListIndexMatch]"]
 
 
-def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[ListIndexMatch], now: datetime) -> bool:
-    """Keep an image from everybody if it is near to entries on which there is no verdict yet.
+def quarantine(
+    tx: Transaction, image: images.ImageRow, entries: Sequence[ListIndexMatch], now: datetime, *, actor: str = "worker"
+) -> bool:
+    """Keep an image from everybody if it is near to entries, unless a person said that it is another picture.
 
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
-    judged = tx.hash_list_matches.known(image.image_id)
-    fresh = {(listed.list, listed.reference): listed.distance for listed in reversed(entries)}
-    new = [(*entry, distance) for entry, distance in fresh.items() if entry not in judged]
-    if not new:
+    verdicts = tx.hash_list_matches.verdicts(image.image_id)
+    found = {(listed.list, listed.reference): listed.distance for listed in reversed(entries)}
+    found = {entry: bits for entry, bits in found.items() if verdicts.get(entry) != hash_list_matches.CLEARED}
+    if not found:
         return False
+    new = [(*entry, distance) for entry, distance in found.items() if entry not in verdicts]
     tx.hash_list_matches.add(image.image_id, new, now)
+    for entry in found:
+        if verdicts.get(entry) == hash_list_matches.ASIDE:
+            tx.hash_list_matches.decide_entry(image.image_id, entry, hash_list_matches.OPEN, actor=None, now=None)
+    taken_down = any(name == NOTICES for name, _ in found)
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
-    change_state(tx, QUARANTINE, image.image_id, now, actor="worker", reason=LISTED)
+    reason = TAKEDOWN if taken_down else LISTED
+    change_state(tx, QUARANTINE, image.image_id, now, actor=actor, reason=reason)
+    if taken_down:
+        tx.events.add(image.profile_id, now, kind=TAKEN_DOWN, image_id=image.image_id)
     for name, _, distance in new:
         detail: dict[str, str | int] = {"list": name, "distance": distance}
-        tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=detail)
+        tx.audit.append("image.listed", now=now, actor=actor, image_id=image.image_id, detail=detail)
     metrics.HASH_LIST_MATCHES.inc()
-    logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
+    logs.get("screen").error("image.listed", image_id=image.image_id, count=len(found), reason=reason)
     return True
 
 
@@ -85,7 +97,8 @@ class ReviewMatches:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._decide(tx, image_id, hash_list_matches.CLEARED, now, actor)
-            change_state(tx, CLEAR, image_id, now, actor=actor)
+            if not tx.hash_list_matches.standing(image_id):  # a takedown notice may keep it where it is
+                change_state(tx, CLEAR, image_id, now, actor=actor)
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:
         """Say that an image is what the list says: it stays in quarantine, for the days of it from now on.
@@ -103,5 +116,5 @@ class ReviewMatches:
         image = tx.images.get(image_id, lock=True)
         if image is None or image.state != images.QUARANTINED:
             raise NotFound(f"{image_id} is not in quarantine")
-        if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now):
+        if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now, but=NOTICES):
             raise NotFound(f"there is a verdict on {image_id} already")

@@ -7,6 +7,7 @@
     fetch      the original, by credentials that only workers have
     pipeline   decode once, in the sandbox; every tier of the policy              (imaging.pipeline)
     screen     is it on a hash list? then nothing is put, and nobody sees it            (pictures.hash_list_matches)
+    notice     is it a copy of what a takedown notice names? then likewise                        (pictures.notices)
     hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
     sign       a manifest for each rendition whose tier asks for one                   (provenance.signing)
     put        each rendition under its keyed name; a retry finds its own bytes there
@@ -29,6 +30,7 @@ from nightlight.delivery.object_names import ObjectNames, manifest_key
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.hash_list_matches import Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
+from nightlight.flows.pictures.notices import Noticed, check_notices, upright
 from nightlight.flows.pictures.put_renditions import key_of, planned_row, put, sign
 from nightlight.imaging.recipe import digest_of
 from nightlight.jobs import kinds
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.image_states import StateTransition
     from nightlight.catalogue.jobs import Lease
+    from nightlight.flows.pictures.notices import NoticeScreening
     from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
     from nightlight.jobs.runner import JobRunner
@@ -79,6 +82,7 @@ class Render:
     signing: ManifestSigner | None = None
     screening: Screening | None = None
     watermark_key: str | None = None
+    notices: NoticeScreening | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended.
@@ -101,7 +105,7 @@ class Render:
             original = self.open_(stored.data, image.sealed_key)
             numbers = {row.tier: row.watermark for row in names.values() if row.watermark is not None}
             rendered, stages, views = self.pipeline(original, recipes, image.crop, numbers)
-            screened = self._screened(views)
+            screened, noticed = self._screened(views), self._noticed(views)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, REJECT, error.code, error.public_detail)
@@ -110,7 +114,8 @@ class Render:
             return self._refuse(lease, FAIL, ORIGINAL_MISSING)
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
-        if screened.matches and self._quarantined(lease, screened.matches):
+        matches = [*screened.matches, *noticed.matches]
+        if matches and self._quarantined(lease, matches, noticed):
             return images.QUARANTINED
         signed = [
             sign(rendition, names[rendition.recipe.digest, rendition.variant], lease.image_id, self.signing)
@@ -125,7 +130,7 @@ class Render:
             HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
         ]
         blurhash = next((rendition.blurhash for rendition in rendered if rendition.blurhash), None)
-        ending = self._publish(lease, image, rows, hashes, blurhash, screened, wanted=digest_of(recipes))
+        ending = self._publish(lease, image, rows, hashes, blurhash, screened, noticed, wanted=digest_of(recipes))
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -163,7 +168,7 @@ class Render:
             watermark_key=self.watermark_key if marked else None,
         )
 
-    def _publish(
+    def _publish(  # noqa: PLR0913 - what was made of the picture, and what it is near to
         self,
         lease: Lease,
         image: images.ImageRow,
@@ -171,24 +176,30 @@ class Render:
         hashes: list[HashRow],
         blurhash: str | None,
         screened: Screened,
+        noticed: Noticed,
         *,
         wanted: str,
     ) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             self._check_lists(tx, screened)
+            if self.notices is not None:
+                check_notices(tx, noticed)
             profile = tx.profiles.get(image.profile_id, lock=True)
             pending = tx.images.get(image.image_id, lock=True)
             if profile is None or pending is None or pending.state != images.PENDING:
                 ending = "deleted"
             else:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
-                transition = PUBLISH_LATE if current and current.sequence > pending.sequence else PUBLISH
+                # What another had taken the place of before it was hidden is not shown because that one is gone.
+                late = pending.superseded_at is not None or (current and current.sequence > pending.sequence)
+                transition = PUBLISH_LATE if late else PUBLISH
                 ending = transition.target
                 tx.images.add_renditions(pending.image_id, rows, now)
                 tx.rendition_hashes.add(hashes)
                 if self.screening is not None:
                     tx.screenings.set(pending.image_id, screened.hashes, screened.revision)
+                tx.view_hashes.set(pending.image_id, noticed.views)
                 change_state(tx, transition, pending.image_id, now, actor=_ACTOR, blurhash=blurhash)
                 if transition is PUBLISH:
                     if current is not None and current.state == images.READY:
@@ -216,16 +227,32 @@ class Render:
 
         return self.screening.screen(hash_lumas(views))
 
+    def view_hashes(self, views: Sequence[Any]) -> bytes:
+        """Return the hashes of lumas as they are, 32 bytes each, by which copies are found; none without notices."""
+        from nightlight.matching.list_index import hash_lumas
+
+        return upright(hash_lumas(views)) if self.notices is not None else b""
+
+    def _noticed(self, views: Sequence[Any]) -> Noticed:
+        """Return what a picture is near to among the takedown notices, and its views' hashes."""
+        if self.notices is None:
+            return Noticed((), b"", 0)
+        from nightlight.matching.list_index import hash_lumas
+
+        return self.notices.screen(hash_lumas(views))
+
     @staticmethod
     def _check_lists(tx: Transaction, screened: Screened) -> None:
         """Raise ListsUnavailable where a list changed since the picture was held against it: it is, again."""
         if screened.revision and revision_of(tx.screenings.lists(hold="share")) != screened.revision:
             raise ListsUnavailable("a hash list has changed while the picture was rendered")
 
-    def _quarantined(self, lease: Lease, listed: Sequence[ListIndexMatch]) -> bool:
+    def _quarantined(self, lease: Lease, listed: Sequence[ListIndexMatch], noticed: Noticed) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
+            if noticed.matches:
+                check_notices(tx, noticed)
             image = tx.images.get(lease.image_id, lock=True)
             kept = image is not None and image.state == images.PENDING and quarantine(tx, image, listed, now)
             if kept:

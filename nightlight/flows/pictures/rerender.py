@@ -97,8 +97,10 @@ class Rerender:
             original = render.open_(stored.data, image.sealed_key)
             numbers = {row.tier: row.watermark for row in work.planned.values() if row.watermark is not None}
             rendered: Sequence[Rendition] = ()
+            views = b""
             if work.recipes:
-                rendered, _, _ = render.pipeline(original, work.recipes, image.crop, numbers)
+                rendered, _, lumas = render.pipeline(original, work.recipes, image.crop, numbers)
+                views = render.view_hashes(lumas)
         except ImageRefused as error:
             log.warning("image.not_rerendered", code=error.code, detail=str(error))
             return self._end(lease, error.code)
@@ -117,7 +119,7 @@ class Rerender:
             HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
         ]
         blurhash = next((rendition.blurhash for rendition in rendered if rendition.blurhash), None)
-        return self._switch(lease, work, rows, hashes, blurhash)
+        return self._switch(lease, work, rows, hashes, blurhash, views)
 
     def _plan(self, lease: Lease) -> _Work | str:
         """Return what is to be done, or how the job ends where there is nothing to do.
@@ -185,7 +187,15 @@ class Rerender:
             return False
         return True
 
-    def _switch(self, lease: Lease, work: _Work, rows: _Rows, hashes: Sequence[HashRow], blurhash: str | None) -> str:
+    def _switch(
+        self,
+        lease: Lease,
+        work: _Work,
+        rows: _Rows,
+        hashes: Sequence[HashRow],
+        blurhash: str | None,
+        views: bytes,
+    ) -> str:
         """Let the new renditions take the place of the old ones, unless the picture is shown no more."""
         now, render = self.render.runner.clock(), self.render
         with render.runner.catalogue.transaction() as tx:
@@ -203,6 +213,8 @@ class Rerender:
                     tx.rendition_hashes.add(hashes)
                 if blurhash:
                     tx.images.set_blurhash(lease.image_id, blurhash)
+                if views and not tx.view_hashes.of_image(lease.image_id):  # rendered before they were kept
+                    tx.view_hashes.set(lease.image_id, views)
                 if old:
                     keys = [manifest_key(name) for name in manifests]
                     enqueue(tx, kinds.ROTATE_NAMES, lease.image_id, now, planned=keys)

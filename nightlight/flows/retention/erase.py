@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +15,7 @@ from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
 from nightlight_core.errors import HoldPending, StoreUnavailable
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nightlight.jobs.runner import JobRunner
     from nightlight.policy.signing import SigningKey
     from nightlight.store.interface import ObjectStore
-    from nightlight_core.ids import ImageId
 
 # What receipts call the two buckets.
 ORIGINALS, RENDITIONS = "originals", "renditions"
@@ -67,6 +67,23 @@ class ReceiptIssuer:
         }
         payload, envelope = issue_receipt(self.key, content, gone, tx.receipts.head())
         tx.receipts.add(receipt_id, image_id, payload, envelope, now)
+
+    def write_statement(
+        self, tx: Transaction, subject: str, kind: str, told: Mapping[str, Any], *, asked_at: datetime, now: datetime
+    ) -> None:
+        """Add a receipt of something that erases nothing to the chain; it tells ``told``. Likewise."""
+        receipt_id = secrets.token_hex(16)
+        content = {
+            "receipt_id": receipt_id,
+            "kind": kind,
+            "subject_sha256": subject_digest(subject),
+            "asked_at": asked_at.isoformat(),
+            "erased_at": now.isoformat(),
+            "residuals": [],
+            **told,
+        }
+        payload, envelope = issue_receipt(self.key, content, (), tx.receipts.head())
+        tx.receipts.add(receipt_id, ImageId(subject), payload, envelope, now)
 
 
 class ReplicaBucket(NamedTuple):
@@ -195,6 +212,8 @@ class EraseObjects:
             if ending == "erased":
                 tx.rendition_hashes.drop(image_id)
                 tx.screenings.drop(image_id)
+                tx.view_hashes.drop(image_id)
+                tx.takedowns.forget_image(image_id)
                 tx.trace_jobs.drop_image(image_id)
                 tx.images.drop_renditions(image_id)
                 tx.imports.forget(image_id)

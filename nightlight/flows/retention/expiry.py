@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
+from nightlight.catalogue.takedowns import FAILED
 from nightlight.flows.exports.removal import remove_export
 from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.traces.requests import delete_trace
@@ -39,7 +40,7 @@ class Expiry:
     erasure_days: Callable[[], int] = lambda: 1
 
     def run_once(self) -> None:
-        """Delete a batch of what has expired, and count the erasures that are overdue."""
+        """Delete a batch of what has expired, and count the erasures and takedown notices that are overdue."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
             for image_id in tx.images.abandoned(now - _ABANDONED, limit=_BATCH):
@@ -53,7 +54,13 @@ class Expiry:
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
             tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
+            for takedown_id in tx.takedowns.stale(now - _ABANDONED, limit=_BATCH):
+                tx.takedowns.set(takedown_id, state=FAILED, reason="never_acknowledged")
+            takedowns_overdue = tx.takedowns.overdue(now)
             overdue = tx.jobs.overdue(kinds.ERASE.name, now - timedelta(days=self.erasure_days()))
+        metrics.TAKEDOWNS_OVERDUE.set(takedowns_overdue)
+        if takedowns_overdue:
+            logs.get("expiry").error("takedowns.overdue", count=takedowns_overdue)
         metrics.ERASURES_OVERDUE.set(overdue)
         if overdue:
             logs.get("expiry").error("erasures.overdue", count=overdue)

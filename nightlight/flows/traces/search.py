@@ -138,6 +138,20 @@ class TraceSearch:
         listed = [origin_of(origin, distance, ways[origin]) for origin, distance in named.items()]
         return watermark_reading(read, doubt), listed + [origin_of(*origin_) for origin_ in by_hash]
 
+    def near(self, queries: Sequence[Any], *, until: float | None = None) -> dict[HashOrigin, tuple[int, int]]:
+        """Return each rendition that is near to a query, uint8 (32,), with that query's place and the distance.
+
+        Of several near queries the nearest counts. Raises CatalogueUnavailable, Conflict or IndexBehind.
+        """
+        from nightlight.matching.index import HashIndex
+
+        try:
+            near, _ = self._search(queries, until)
+        except IndexBroken:
+            HashIndex.discard(self.folder)
+            near, _ = self._search(queries, until)
+        return {origin: (_nearest(origin, queries), bits) for origin, bits in near.items()}
+
     def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Make the index again from the catalogue; return how many hashes are in it."""
         from nightlight.matching.index import HashIndex
@@ -211,3 +225,13 @@ def _distance(origin: HashOrigin, queries: Sequence[Any]) -> int | None:
         return None
     stored = np.frombuffer(origin.hash, np.uint8)
     return min(int(distance(stored, query)) for query in queries)
+
+
+def _nearest(origin: HashOrigin, queries: Sequence[Any]) -> int:
+    """Return the place of the query that an origin's hash is nearest to."""
+    import numpy as np
+
+    from nightlight.matching.pdq import distance
+
+    stored = np.frombuffer(origin.hash or b"", np.uint8)
+    return int(np.argmin([int(distance(stored, query)) for query in queries]))
