@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OURS = "nightlight-"
 # What retention.yaml calls a picture in use, and one that is to be erased.
 LIVE, ERASED = "live", "erasure_asked"
+# What it calls lines of the audit log about images that are gone: no object. How long they are kept by a pack that does
+# not say so.
+AUDIT, AUDIT_DAYS = "erasure_audit", 100
 _UPLOAD_DAYS = 1
 
 
@@ -32,7 +35,7 @@ class PrefixRules:
 
 def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[LifecycleRule]:
     """Return the rules of one bucket, in order of their ids; raise LifecycleRefused where the policy cannot be one."""
-    states = table.space.attributes.get("state", ())
+    states = tuple(word for word in table.space.attributes.get("state", ()) if word != AUDIT)
     if LIVE not in states or ERASED not in states:
         raise LifecycleRefused(f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept")
     rules = [
@@ -57,3 +60,8 @@ def most_days(table: RetentionTable, state: str) -> int:
     """Return the most days that anything in a state is kept."""
     axis = list(table.space.attributes).index("state")
     return int(table.days.take(table.space.attributes["state"].index(state), axis=axis).max())
+
+
+def audit_days(table: RetentionTable) -> int:
+    """Return how many days lines of the audit log about images that are gone are kept."""
+    return most_days(table, AUDIT) if AUDIT in table.space.attributes.get("state", ()) else AUDIT_DAYS

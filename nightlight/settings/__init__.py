@@ -23,6 +23,7 @@ class Settings:
     general: process.GeneralSettings
     policy: storage.PolicySettings
     retention: storage.RetentionSettings
+    erasure: storage.ErasureSettings
     catalogue: storage.CatalogueSettings
     queue: process.QueueSettings
     store: storage.StoreSettings

@@ -184,7 +184,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
         )
 
 
-def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
+def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder, leftovers: Callable[[], int]) -> Sweep:
     """Return the sweep, with these parts."""
     return Sweep(
         runner,
@@ -192,6 +192,7 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
         retention=lambda: policy.current().compiled.retention,
         tables=lambda: policy.current().tables,
         assertion_days=settings.upload.assertion_days,
+        leftovers=leftovers,
         earlier=lambda: policy.current().earlier,
     )
 
@@ -200,9 +201,13 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_catalogue(settings) as catalogue:
-        yield sweep_flow(
-            settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue, clock)
-        )
+        runner = JobRunner(catalogue, settings.worker, clock)
+        yield sweep_flow(settings, runner, policy_holder(settings, catalogue, clock), _by_workers)
+
+
+def _by_workers() -> int:
+    """Refuse: whoever begins a sweep does none of it, and needs no key for it."""
+    raise SettingsRefused("rows of what was erased are removed by the workers")
 
 
 @contextmanager

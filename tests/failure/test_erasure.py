@@ -13,7 +13,9 @@ from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.delete import DeletePictures
-from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
+from nightlight.flows.retention.erase import EraseObjects
+from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.runner import JobRunner
@@ -25,6 +27,7 @@ from nightlight_core.errors import StoreUnavailable
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_on
+from tests.support.flow_container import HASHER
 from tests.support.services import S3_WORKER, identity
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
@@ -86,7 +89,9 @@ class Places:
         receipts = ReceiptIssuer(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
         work = JobRunner(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
         purge = Stepped(EdgePurge(None, token=None, timeout_s=1), before)
-        self.erase = EraseObjects(work, *stores, purge, receipts, 3600)
+        self.erase = EraseObjects(
+            work, *stores, purge, RemoveErasedRows(work, HASHER, receipts, 400, lambda: 100), 3600
+        )
         if before is not None:
             finish = EraseObjects._finish
 
@@ -195,7 +200,8 @@ def test_every_version_marker_and_upload_is_gone_and_the_receipt_says_so(
     assert objects.keys() == {subject_digest(key) for key in [original, *rendition_keys]}
     assert sum(version["marker"] for entry in objects.values() for version in entry["versions"]) == 1
     assert all(version["request_id"] for entry in objects.values() for version in entry["versions"])
-    (backups,) = receipt.residuals
+    backups, rows = receipt.residuals
+    assert rows["what"] == "rows of the catalogue"
     kept = timedelta(days=35)
     assert (asked_at + kept).date().isoformat() <= backups["until"] <= (datetime.now(UTC) + kept).date().isoformat()
     whole = json.dumps(receipt.payload)

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.flows.pictures.delete import delete_image
+from nightlight.flows.pictures.profiles import PROOFS_LIVE
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
-from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight_core.clock import Clock
 
 _ACTOR = "schedule"
 _BATCH = 100
 # An upload takes seconds; one that was not acknowledged within an hour never will be.
 _ABANDONED = timedelta(hours=1)
-# A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
-_PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class Expiry:
     idempotency_hours: int
     trace_days: int
     clock: Clock
+    hasher: SubjectHasher
     erasure_days: Callable[[], int] = lambda: 1
 
     def run_once(self) -> None:
@@ -46,8 +46,13 @@ class Expiry:
                 delete_trace(tx, trace_id, now=now, actor=_ACTOR)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
-            tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
+            tx.proof_revocations.forget_before(now - PROOFS_LIVE)
+            lost = tx.tombstones.unreadable(self.hasher.key_ids)
             overdue = tx.jobs.overdue(kinds.ERASE.name, now - timedelta(days=self.erasure_days()))
+        self.catalogue.drop_removed()
+        metrics.ERASURE_KEYS_LOST.set(len(lost))
+        if lost:
+            logs.get("expiry").error("erasure.keys_lost", keys=", ".join(sorted(lost)), count=sum(lost.values()))
         metrics.ERASURES_OVERDUE.set(overdue)
         if overdue:
             logs.get("expiry").error("erasures.overdue", count=overdue)
