@@ -71,7 +71,7 @@ def verify(
     opened = []
     for path in receipts:
         chain = []
-        for number, envelope in enumerate(_envelopes(path), 1):
+        for number, envelope in enumerate(read_envelopes(path), 1):
             try:
                 chain.append(open_receipt(envelope, public_keys))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a receipt is what is asked for
@@ -97,7 +97,8 @@ def _print(opened: list[Any], problems: list[str]) -> None:
     say(f"{len(opened):,} receipts, {len(problems):,} problems")
 
 
-def _envelopes(path: Path) -> list[Any]:
+def read_envelopes(path: Path) -> list[Any]:
+    """Return the receipts of a file, not verified yet; raise ReceiptRefused."""
     from nightlight_core.errors import ReceiptRefused
 
     try:

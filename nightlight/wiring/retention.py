@@ -33,6 +33,7 @@ from nightlight.wiring.components import (
     receipt_issuer,
     s3_access,
     source_access,
+    subject_hasher,
 )
 from nightlight.wiring.originals import opener, sealer, server_kind
 from nightlight_core.clock import Clock, system_clock
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from nightlight.flows.report import TransparencyReports
     from nightlight.flows.retention.legal_holds import EndHolds
     from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
+    from nightlight.flows.retention.purge_restored import PurgeRestored
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
     from nightlight.store.source_buckets import Page
@@ -73,6 +75,16 @@ open_backfill = _opening(Backfill)
 open_match_review = _opening(ReviewMatches)
 # Reports who looks like a scraper.
 open_abuse_report = _opening(AbuseReports)
+
+
+@contextmanager
+def open_purge(settings: Settings, clock: Clock = system_clock) -> Iterator[PurgeRestored]:
+    """Give what erases again whom a restored catalogue has back."""
+    from nightlight.flows.retention.purge_restored import PurgeRestored
+
+    hasher = subject_hasher(settings)
+    with open_catalogue(settings) as catalogue:
+        yield PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher)
 
 
 @contextmanager

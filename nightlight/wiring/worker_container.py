@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nightlight.delivery.purge import RevocationEdge
+    from nightlight.flows.traces.search import TraceSearch
     from nightlight.store.interface import ObjectStore
 
 
@@ -93,6 +94,7 @@ class WorkerContainer:
     sweep: Sweep
     rerenders: RerenderFeeder
     screening: Screening | None
+    search: TraceSearch
     rendering: Renderer
     clock: Clock
 
@@ -201,6 +203,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         sweep=sweep,
         rerenders=RerenderFeeder(catalogue, clock, lambda: rendering.wanted(policy.current().wanted_recipes)),
         screening=screening,
+        search=search,
         rendering=rendering,
         clock=clock,
     )

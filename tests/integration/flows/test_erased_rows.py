@@ -8,13 +8,17 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from nightlight.catalogue.profiles import Declaration
+from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.retention_schema import tombstones
 from nightlight.catalogue.schema import audit, changes, jobs, metadata, proof_revocations
 from nightlight.cli import key_commands
+from nightlight.flows.retention.purge_restored import Purged, PurgeRestored
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+from nightlight.flows.traces.search import TraceSearch
 from nightlight.jobs import kinds
+from nightlight.matching.index import HashIndex
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.erasure_receipt import open_receipt
+from nightlight.retention.erasure_receipt import open_receipt, subject_digest
 from nightlight.retention.erasure_subjects import SubjectHasher
 from nightlight_core.keyring import KeyRing
 from nightlight_core.policy.public_keys import PublicKeys
@@ -241,6 +245,52 @@ def test_tombstones_go_after_their_days(erasing, profile_id):
     erasing.rows.leftovers()
     with erasing.catalogue.reading() as tx:
         assert tx.connection.execute(select(func.count()).select_from(tombstones)).scalar_one() == 0
+
+
+def test_a_restored_catalogue_is_purged_of_whom_receipts_tell_and_of_nobody_else(erasing, profile_id, keys):
+    """What stands for the backup: rows written again as they were before the erasure."""
+    erased, anew = f"{profile_id}-erased", f"{profile_id}-anew"
+    words = Declaration("age_13_15", "verified", "eu", "connections")
+    for name in (erased, anew):
+        erasing.declare.declare(name, words, follow_band=False, actor="t")
+        erasing.delete.profile(name, actor="t")
+    erasing.deliver()
+    told = receipts_of(erasing, keys)
+    image_id = uploaded(erasing, profile_id)
+    with erasing.catalogue.transaction() as tx:
+        tx.connection.execute(tombstones.delete())  # the backup is older
+        tx.profiles.declare(erased, words, erasing.clock() - timedelta(days=3))
+    erasing.clock.forward(minutes=1)
+    erasing.declare.declare(anew, words, follow_band=False, actor="t")
+    image_receipt = replace(told[-1], payload={"subject_sha256": subject_digest(image_id)})
+    purge = PurgeRestored(erasing.catalogue, erasing.delete, HASHER)
+    assert purge.run([*told, image_receipt]) == Purged(1, 1, ())
+    with erasing.catalogue.reading() as tx:
+        states = {name: tx.profiles.get(name).state for name in (profile_id, erased, anew)}
+        assert states == {profile_id: "live", erased: "deleted", anew: "live"}
+        assert tx.images.get(image_id).state == "deleted"
+    assert purge.run([*told, image_receipt]) == Purged(0, 0, ())
+    lost = replace(purge, hasher=SubjectHasher(KeyRing({"e2": b"n" * 32})))
+    assert lost.run(told).keys_lost == (HASHER.subject(erased).key_id,)
+
+
+def test_an_erased_hash_leaves_the_files_of_the_index(erasing, profile_id, tmp_path):
+    folder, kept, gone = tmp_path / "index", bytes(range(32)), bytes(range(100, 132))
+    image_id = uploaded(erasing, profile_id)
+    with erasing.catalogue.transaction() as tx:
+        name = tx.images.rendition_names(image_id)[0][0]
+        tx.rendition_hashes.add([HashRow(name, kept, 90)])
+        number = next(number for number, hash_ in tx.rendition_hashes.after(0, limit=10_000) if hash_ == kept)
+    search = TraceSearch(erasing.catalogue, folder, None, None, erasing.clock)
+    assert search.forget_erased() == 0  # no index yet
+    with HashIndex(folder, write=True) as index:
+        index.extend([(number.to_bytes(16, "big"), kept), ((10**9).to_bytes(16, "big"), gone)])
+        index.seal()
+    assert search.forget_erased() == 1
+    left = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert kept in left
+    assert gone not in left
+    assert search.forget_erased() == 0
 
 
 def test_rows_of_what_was_not_deleted_cannot_be_removed(erasing, profile_id):
