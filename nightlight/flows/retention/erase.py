@@ -14,7 +14,7 @@ from nightlight.flows.retention.receipt_issuer import Erasure
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject
-from nightlight_core.errors import HoldPending, StoreUnavailable
+from nightlight_core.errors import HoldPending, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
@@ -100,7 +100,7 @@ class EraseObjects:
         if image.state == images.HELD:  # its original may be on its way back; renditions get other names then
             places = [place for place in places if place.key != image.original_key]
         gone = [erase_location(place) for place in places]
-        came_back = sum(len(place.versions) for place in gone)
+        came_back = sum(len(place.versions) for place in gone if place.locked_until is None)
         if came_back:
             logs.get("erase").error("image.came_back", count=came_back)
             self.purge.forget(keys)
@@ -243,14 +243,20 @@ class ObjectLocation(NamedTuple):
 
 
 def erase_location(place: ObjectLocation) -> DeletedObject:
-    """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left."""
-    removed = place.store.erase(place.key)
+    """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left without a lock."""
+    try:
+        removed, refused = place.store.erase(place.key), None
+    except StoreDenied as error:
+        removed, refused = [], error
     left = len(place.store.remains(place.key))
-    if left:
-        raise StoreUnavailable(f"{left} versions are still there after they were deleted")
-    return DeletedObject(
-        place.name, place.key, [(version.version_id, version.marker, version.request_id) for version in removed], left
-    )
+    versions = [(version.version_id, version.marker, version.request_id) for version in removed]
+    if not left:
+        return DeletedObject(place.name, place.key, versions, left)
+    locked_until = place.store.locked_until(place.key)
+    if locked_until is None:
+        raise refused or StoreUnavailable(f"{left} versions are still there after they were deleted")
+    logs.get("erase").warning("object.locked", bucket=place.name, until=locked_until)
+    return DeletedObject(place.name, place.key, versions, left, locked_until)
 
 
 def _named(place: ObjectLocation) -> str:

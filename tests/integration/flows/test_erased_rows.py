@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.retention_schema import tombstones
 from nightlight.catalogue.schema import audit, changes, jobs, metadata, proof_revocations
 from nightlight.cli import key_commands
@@ -275,12 +274,10 @@ def test_a_restored_catalogue_is_purged_of_whom_receipts_tell_and_of_nobody_else
 
 
 def test_an_erased_hash_leaves_the_files_of_the_index(erasing, profile_id, tmp_path):
-    folder, kept, gone = tmp_path / "index", bytes(range(32)), bytes(range(100, 132))
-    image_id = uploaded(erasing, profile_id)
-    with erasing.catalogue.transaction() as tx:
-        name = tx.images.rendition_names(image_id)[0][0]
-        tx.rendition_hashes.add([HashRow(name, kept, 90)])
-        number = next(number for number, hash_ in tx.rendition_hashes.after(0, limit=10_000) if hash_ == kept)
+    folder, gone = tmp_path / "index", bytes(range(100, 132))
+    uploaded(erasing, profile_id)
+    with erasing.catalogue.reading() as tx:
+        number, kept = tx.rendition_hashes.after(0, limit=10_000)[-1]
     search = TraceSearch(erasing.catalogue, folder, None, None, erasing.clock)
     assert search.forget_erased() == 0  # no index yet
     with HashIndex(folder, write=True) as index:
