@@ -18,6 +18,16 @@ receipts = table(
     Column("hash", String(64), nullable=False),
     Column("envelope", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Whose erasure it was, as ErasureSubject.text; a receipt of a profile has an empty image_id.
+    Column("subject", String(96), index=True),
+)
+
+# That somebody was erased, by a keyed hash of who it was.
+tombstones = table(
+    "tombstones",
+    Column("key_id", String(16), primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    Column("erased_at", UtcDateTime, nullable=False, index=True),
 )
 
 receipt_head = table(

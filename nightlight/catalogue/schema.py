@@ -70,6 +70,12 @@ def table(name: str, *columns: SchemaItem, sqlite_autoincrement: bool = False) -
     return Table(name, metadata, *columns, sqlite_autoincrement=sqlite_autoincrement)
 
 
+def _of_deleted(name: str, column: str) -> Index:
+    """Return the index of what is being erased: few rows of many."""
+    deleted = text("state = 'deleted'")
+    return Index(name, column, postgresql_where=deleted, sqlite_where=deleted)
+
+
 profiles = table(
     "profiles",
     Column("profile_id", String(128), primary_key=True),
@@ -95,6 +101,7 @@ profiles = table(
         postgresql_where=text("deactivated_at IS NOT NULL"),
         sqlite_where=text("deactivated_at IS NOT NULL"),
     ),
+    _of_deleted("ix_profiles_deleted", "profile_id"),
 )
 
 images = table(
@@ -122,6 +129,7 @@ images = table(
     Column("superseded_at", UtcDateTime, index=True),
     Column("sealed_key", String(200)),
     UniqueConstraint("profile_id", "sequence"),
+    _of_deleted("ix_images_deleted", "image_id"),
 )
 
 # A block may come before its profile.
@@ -273,7 +281,7 @@ changes = table(
     sqlite_autoincrement=True,
 )
 
-# Triggers made by the migration refuse UPDATE and DELETE here.
+# Triggers made by the migrations refuse UPDATE here, and DELETE of all but what is about an image that is gone.
 audit = table(
     "audit",
     Column("entry_id", Serial, primary_key=True, autoincrement=True),

@@ -136,7 +136,7 @@ def verify(
 def _opened(path: Path, what: str, open_: Callable[[Any], Any], problems: list[str]) -> list[Any]:
     """Return what is right of a file; add what is wrong with the rest to ``problems``."""
     right = []
-    for number, envelope in enumerate(_envelopes(path), 1):
+    for number, envelope in enumerate(read_envelopes(path), 1):
         try:
             right.append(open_(envelope))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what is asked for
@@ -157,7 +157,8 @@ def _print(opened: list[Any], problems: list[str], missing: list[str], verdict: 
     say(f"{len(opened):,} receipts, {len(problems):,} problems: {verdict}")
 
 
-def _envelopes(path: Path) -> list[Any]:
+def read_envelopes(path: Path) -> list[Any]:
+    """Return the receipts of a file, not verified yet; raise ReceiptRefused."""
     from nightlight_core.errors import ReceiptRefused
 
     try:

@@ -25,6 +25,7 @@ IMPORTED_KEY = Subject("import", "other_id")
 SWEEP_RUN = Subject("sweep", "other_id")
 EXPORT_REQUEST = Subject("export", "other_id")
 NOTICE = Subject("takedown", "other_id")
+ERASED_PROFILES = Subject("erased profiles", "other_id")
 # The column holds the lists' revision, which only the log reads.
 HASH_LISTS = Subject("hash lists", "other_id")
 
@@ -64,6 +65,8 @@ RENDER = _kind(JobKind("render", IMAGE, UPLOAD))
 ERASE = _kind(JobKind("erase", IMAGE, URGENT))
 # Look again whether anything is left of what was erased.
 VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, URGENT, delay=timedelta(hours=1)))
+# Remove the rows of profiles that are erased and have no images. The column holds a number that says nothing.
+REMOVE_ROWS = _kind(JobKind("remove_rows", ERASED_PROFILES, URGENT))
 # Copy renditions to names that nobody was given.
 ROTATE_NAMES = _kind(JobKind("rotate_names", IMAGE, URGENT))
 # Tag a picture's objects by its state. No hurry: rules count in days, and the picture may be deleted meanwhile.

@@ -56,7 +56,11 @@ class Grant:
 _LIST = ("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads")
 _DELETE = ("DeleteObject", "DeleteObjectVersion")
 _HOLD = "PutObjectLegalHold"
-_KEPT = ("GetObject", "GetObjectTagging", "PutObject", "PutObjectTagging", *_DELETE, "AbortMultipartUpload", *_LIST)
+# What keeps an object from being erased, for the receipt.
+_LOCKS = ("GetObjectRetention", "GetObjectLegalHold")
+_KEPT = (
+    "GetObject", "GetObjectTagging", *_LOCKS, "PutObject", "PutObjectTagging", *_DELETE, "AbortMultipartUpload", *_LIST,
+)  # fmt: skip
 _WRITTEN = ("GetObject", "PutObject", *_DELETE, "AbortMultipartUpload", *_LIST)
 GRANTS = (
     Grant(SERVICE, ORIGINALS, "PutOriginals", ("PutObject",), new_only=True),

@@ -2,8 +2,8 @@
 
 A receipt is ``{"payload", "key_id", "signature"}``: the payload is base64 of JSON, the signature Ed25519 over the
 format's name and the payload's SHA-256. docs/receipts.md has the exact bytes, and test vectors. Names of objects stand
-in it as SHA-256 digests: whoever has a name can look for it, and nobody can read one. It names no profile, no age and
-no person.
+in it as SHA-256 digests: whoever has a name can look for it, and nobody can read one. Whose erasure it was stands in it
+as a keyed hash (retention.erasure_subjects). It names no profile, no age and no person.
 """
 
 from __future__ import annotations
@@ -24,18 +24,23 @@ if TYPE_CHECKING:
     from nightlight_core.policy.public_keys import PublicKeys
 
 FORMAT = "nightlight-receipt/1"
-ERASED, PROVED, ENDED = "erased", "proved again", "hold ended"
+ERASED, PROVED, ENDED, ROWS_REMOVED = "erased", "proved again", "hold ended", "rows removed"
 MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedObject:
-    """What was deleted under one key of a bucket: version ids and the server's request ids; ``left`` is 0."""
+    """What was deleted under one key of a bucket: version ids and the server's request ids.
+
+    ``left`` is 0 but for versions that the server keeps under an object lock, until the date ``locked_until``; empty
+    for a lock without a date.
+    """
 
     bucket: str
     key: str
     versions: Sequence[tuple[str, bool, str]]
     left: int
+    locked_until: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what a receipt tells of it."""
@@ -43,7 +48,8 @@ class DeletedObject:
             {"version_id": version_id, "marker": marker, "request_id": request_id}
             for version_id, marker, request_id in self.versions
         ]
-        return {"bucket": self.bucket, "key_sha256": subject_digest(self.key), "versions": versions, "left": self.left}
+        told = {"bucket": self.bucket, "key_sha256": subject_digest(self.key), "versions": versions, "left": self.left}
+        return told if self.locked_until is None else {**told, "locked_until": self.locked_until}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Settings:
     policy: storage.PolicySettings
     retention: storage.RetentionSettings
     export: storage.ExportSettings
+    erasure: storage.ErasureSettings
     catalogue: storage.CatalogueSettings
     queue: process.QueueSettings
     store: storage.StoreSettings

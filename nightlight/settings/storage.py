@@ -247,3 +247,17 @@ class RetentionSettings(BaseSettings):
     prove_again_s: float = Field(default=3600.0, ge=1, le=30 * 86400)
     """Seconds after which it is looked again whether anything is left of what was erased: more than the server takes to
     finish deleting and replicating."""
+
+
+class ErasureSettings(BaseSettings):
+    """Tombstones: what is left of an erased profile."""
+
+    model_config = config("NIGHTLIGHT_ERASURE_")
+
+    keys: SecretStr | None = None
+    """Key ring of the service, the workers and the schedule, as `id:base64,id:base64`: the first makes the hashes in
+    tombstones and receipts. Rotate by putting a new key first, and keep each old one for
+    `NIGHTLIGHT_ERASURE_KEEP_DAYS` more: without it nobody can purge a restored backup of whom it erased."""
+    keep_days: int = Field(default=400, ge=8, le=36_500)
+    """Days that a tombstone is kept. Not less than the longest days of `NIGHTLIGHT_RETENTION_RESIDUALS`: as long as a
+    backup lives, whoever restores it must be able to erase from it again."""

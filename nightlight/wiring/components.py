@@ -21,13 +21,14 @@ from nightlight.settings.storage import StoreKind
 from nightlight.store.interface import PutOnly
 from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
-from nightlight_core.keyring import decode_key
+from nightlight_core.keyring import KeyRing, decode_key
 from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.pictures.upload import Upload
-    from nightlight.flows.retention.erase import ReceiptIssuer
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight.store.interface import ObjectStore, Seal, WriteOnlyStore
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
@@ -114,7 +115,7 @@ def own_buckets(settings: Settings) -> tuple[str, ...]:
 
 def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
     """Return what signs receipts of erasures, None where there is no key for it; raise SettingsRefused."""
-    from nightlight.flows.retention.erase import ReceiptIssuer
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.policy.signing import SigningKey
 
     concern = settings.retention
@@ -123,6 +124,18 @@ def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
     named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
     residuals = tuple((what.strip(), int(days)) for what, _, days in named)
     return ReceiptIssuer(SigningKey.read(concern.receipt_key), residuals)
+
+
+def subject_hasher(settings: Settings) -> SubjectHasher:
+    """Return what hashes whoever is erased; raise SettingsRefused where there is no key, or a backup outlives it."""
+    from nightlight.retention.erasure_subjects import SubjectHasher
+
+    variable, concern = "NIGHTLIGHT_ERASURE_KEYS", settings.erasure
+    longest = max((int(part.rpartition(":")[2]) for part in settings.retention.residuals.split(",") if part), default=0)
+    if longest > concern.keep_days:
+        message = f"NIGHTLIGHT_RETENTION_RESIDUALS names copies of {longest} days: NIGHTLIGHT_ERASURE_KEEP_DAYS must be"
+        raise SettingsRefused(f"{message} as many, not {concern.keep_days}")
+    return SubjectHasher(KeyRing.parse(require(concern.keys, variable), variable))
 
 
 def s3_access(settings: Settings) -> S3Access:

@@ -33,6 +33,7 @@ from nightlight.wiring.components import (
     receipt_issuer,
     s3_access,
     source_access,
+    subject_hasher,
 )
 from nightlight.wiring.originals import opener, sealer, server_kind
 from nightlight_core.clock import Clock, system_clock
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from nightlight.flows.report import TransparencyReports
     from nightlight.flows.retention.legal_holds import EndHolds
     from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
+    from nightlight.flows.retention.purge_restored import PurgeRestored
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
     from nightlight.store.source_buckets import Page
@@ -75,6 +77,16 @@ open_backfill = _opening(Backfill)
 open_match_review = _opening(ReviewMatches)
 # Reports who looks like a scraper.
 open_abuse_report = _opening(AbuseReports)
+
+
+@contextmanager
+def open_purge(settings: Settings, clock: Clock = system_clock) -> Iterator[PurgeRestored]:
+    """Give what erases again whom a restored catalogue has back."""
+    from nightlight.flows.retention.purge_restored import PurgeRestored
+
+    hasher = subject_hasher(settings)
+    with open_catalogue(settings) as catalogue:
+        yield PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher)
 
 
 @contextmanager
@@ -190,7 +202,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
         )
 
 
-def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
+def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder, leftovers: Callable[[], int]) -> Sweep:
     """Return the sweep, with these parts."""
     return Sweep(
         runner,
@@ -198,6 +210,7 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
         retention=lambda: policy.current().compiled.retention,
         tables=lambda: policy.current().tables,
         assertion_days=settings.upload.assertion_days,
+        leftovers=leftovers,
         earlier=lambda: policy.current().earlier,
     )
 
@@ -206,9 +219,13 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_catalogue(settings) as catalogue:
-        yield sweep_flow(
-            settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue, clock)
-        )
+        runner = JobRunner(catalogue, settings.worker, clock)
+        yield sweep_flow(settings, runner, policy_holder(settings, catalogue, clock), _by_workers)
+
+
+def _by_workers() -> int:
+    """Refuse: whoever begins a sweep does none of it, and needs no key for it."""
+    raise SettingsRefused("rows of what was erased are removed by the workers")
 
 
 @contextmanager

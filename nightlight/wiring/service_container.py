@@ -47,6 +47,7 @@ from nightlight.wiring.components import (
     policy_holder,
     public_keys,
     readiness,
+    subject_hasher,
     upload_flow,
 )
 from nightlight.wiring.decision_parts import limits, quotas, relation_resolver, url_signing
@@ -180,6 +181,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             lambda: policy.current().tables,
             settings.upload.assertion_days,
             clock,
+            subject_hasher(settings),
             lambda: policy.current().earlier,
         ),
         upload=upload_flow(settings, catalogue, policy, originals, seal, clock),

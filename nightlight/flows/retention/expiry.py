@@ -11,12 +11,13 @@ from nightlight import logs, metrics
 from nightlight.catalogue.takedowns import FAILED
 from nightlight.flows.exports.removal import remove_export
 from nightlight.flows.pictures.delete import delete_image
+from nightlight.flows.pictures.profiles import PROOFS_LIVE
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
-from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight_core.clock import Clock
 
 _ACTOR = "schedule"
@@ -25,8 +26,6 @@ _BATCH = 100
 _ABANDONED = timedelta(hours=1)
 # An export that is not ready a day after it was asked for is not made any more. Rows count for the rate until then.
 _EXPORTS_LIVE = timedelta(days=1)
-# A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
-_PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,7 @@ class Expiry:
     idempotency_hours: int
     trace_days: int
     clock: Clock
+    hasher: SubjectHasher
     erasure_days: Callable[[], int] = lambda: 1
 
     def run_once(self) -> None:
@@ -53,11 +53,16 @@ class Expiry:
             tx.exports.drop(asked_before=now - _EXPORTS_LIVE)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
-            tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
+            tx.proof_revocations.forget_before(now - PROOFS_LIVE)
             for takedown_id in tx.takedowns.stale(now - _ABANDONED, limit=_BATCH):
                 tx.takedowns.set(takedown_id, state=FAILED, reason="never_acknowledged")
             takedowns_overdue = tx.takedowns.overdue(now)
+            lost = tx.tombstones.unreadable(self.hasher.key_ids)
             overdue = tx.jobs.overdue(kinds.ERASE.name, now - timedelta(days=self.erasure_days()))
+        self.catalogue.drop_removed()
+        metrics.ERASURE_KEYS_LOST.set(len(lost))
+        if lost:
+            logs.get("expiry").error("erasure.keys_lost", keys=", ".join(sorted(lost)), count=sum(lost.values()))
         metrics.TAKEDOWNS_OVERDUE.set(takedowns_overdue)
         if takedowns_overdue:
             logs.get("expiry").error("takedowns.overdue", count=takedowns_overdue)

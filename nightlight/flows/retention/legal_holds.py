@@ -32,6 +32,7 @@ from nightlight.delivery.object_names import (
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.revoke import revoke
 from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
+from nightlight.flows.retention.receipt_issuer import Erasure
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ENDED as HOLD_ENDED
@@ -42,7 +43,8 @@ from nightlight_core.ids import ImageId, ProfileId
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
+    from nightlight.flows.retention.erase import EraseObjects
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore, Open, ReplacingStore, Seal, WriteOnlyStore
     from nightlight_core.clock import Clock
@@ -244,6 +246,10 @@ class EndHolds:
                 self._let_go(hold, image_id)
             with self.catalogue.transaction() as tx:
                 tx.legal_holds.end(hold.hold_id, self.clock())
+                for image_id in covered:  # what was erased meanwhile kept its rows for the hold
+                    image = tx.images.get(image_id)
+                    if image is not None and image.state == images.DELETED:
+                        enqueue(tx, kinds.VERIFY_ERASURE, image_id, self.clock(), delay=timedelta())
                 tx.audit.append("hold.ended", now=self.clock(), actor=_KEEPER, detail={"hold_id": hold.hold_id})
         return due
 
@@ -263,7 +269,8 @@ class EndHolds:
             tx.legal_holds.drop(image_id)
             if self.receipts is not None and current is not None and current.state == images.DELETED:
                 when, name = hold.created_at, hold.hold_id
-                self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
+                erasure = Erasure(HOLD_ENDED, image_id, when, gone, ended=name)
+                self.receipts.write(tx, erasure, now)
             tx.audit.append("image.let_go", now=now, actor=_KEEPER, image_id=image_id)
 
     def _put_back(self, hold: LegalHold, image: images.ImageRow, kept: Sequence[VaultObject]) -> bool:

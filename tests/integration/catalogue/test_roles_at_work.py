@@ -13,6 +13,7 @@ from nightlight.cli.main import app
 from nightlight.flows.imports.notifications import Backfill, ImportNotifications
 from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
@@ -23,6 +24,7 @@ from nightlight_core.clock import system_clock
 from tests.conftest import ROOT
 from tests.integration.test_edge_revocation import rendition_of
 from tests.support.databases import postgres_database, roles_of
+from tests.support.flow_container import HASHER
 
 pytestmark = pytest.mark.integration
 
@@ -137,7 +139,8 @@ def test_a_worker_deletes_a_deactivated_account_whose_days_are_over_and_cannot_r
     catalogue = under("worker")
     retention = compile_folder(ROOT / "policies").retention
     runner = JobRunner(catalogue, WorkerSettings(), system_clock)
-    sweep = Sweep(runner, DeletePictures(catalogue, system_clock), lambda: retention, tuple, 30)
+    rows = RemoveErasedRows(runner, HASHER, None, 400, lambda: 100)
+    sweep = Sweep(runner, DeletePictures(catalogue, system_clock), lambda: retention, tuple, 30, rows.leftovers)
     assert sweep.batch()["accounts"] == 1
     with owner.reading() as tx:
         for table, rows in (("blocks", 0), ("proof_revocations", 0)):

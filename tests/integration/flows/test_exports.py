@@ -21,7 +21,7 @@ from nightlight.flows.exports import document
 from nightlight.flows.exports.make_export import MakeExport
 from nightlight.flows.exports.requests import RequestExport
 from nightlight.flows.pictures.deactivate import DeactivateProfile
-from nightlight.flows.retention.erase import ReceiptIssuer
+from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.policy.signing import SigningKey
 from nightlight.settings.storage import ExportSettings
@@ -314,7 +314,7 @@ def issuing(exporting, tmp_path):
 
     (tmp_path / "key.json").write_text(json.dumps(generate_key()[0]))
     receipts = ReceiptIssuer(SigningKey.read(tmp_path / "key.json"), (("database backups", 35),))
-    object.__setattr__(exporting.erase, "receipts", receipts)
+    object.__setattr__(exporting.rows, "receipts", receipts)
     return exporting
 
 
