@@ -25,7 +25,7 @@ CONFIRMED = "Last confirmed"
 FIRST = "First confirmed"
 DEACTIVATED = "Your account has been switched off since {since}. Nobody is shown your picture meanwhile, not even you."
 REPORTED = (
-    "Somebody has asked the platform to look at your account. Until that is done, only you are shown your picture."
+    "Somebody has asked the platform to look at your account. Until that is done, your picture is hidden from others."
 )
 
 PICTURES = "Your pictures"
