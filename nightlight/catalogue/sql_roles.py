@@ -104,7 +104,13 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "sweeps": _to(worker=_CHANGE, schedule=_ADD, operator=_WRITE),
     "imports": _to(service=_READ, worker=_READ, imports=_READ, operator=_WRITE),
     "import_items": _to(service=_WRITE, worker=_CHANGE, imports=_WRITE, operator=_WRITE),
-    "exports": _to(service=_WRITE, worker=_CHANGE, schedule=(_S, _U, _D), operator=_CHANGE),
+    # What a worker wrote of an export bounds how many are made: the service may not write it anew.
+    "exports": _to(
+        service=(_S, _I, f"{_U} (state, profile_id)"),
+        worker=_CHANGE,
+        schedule=(_S, f"{_U} (state)", _D),
+        operator=(_S, f"{_U} (state, profile_id)"),
+    ),
     "lifecycles": _to(operator=_WRITE),
     "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
     # Alembic's own: every process looks whether the schema is its own.

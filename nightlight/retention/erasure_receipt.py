@@ -150,8 +150,15 @@ def chain_faults(chain: Sequence[Receipt]) -> list[str]:
 
 
 def leftovers(receipts: Sequence[Receipt]) -> list[str]:
-    """Return, in sentences, which receipts say that something was not deleted."""
-    left = [receipt for receipt in receipts if any(entry.get("left") for entry in receipt.payload.get("objects", []))]
+    """Return, in sentences, which receipts say that something was not deleted, and not why.
+
+    What S3's own object lock keeps has ``locked_until``: nobody could delete it.
+    """
+
+    def kept(entry: Mapping[str, Any]) -> bool:
+        return bool(entry.get("left")) and "locked_until" not in entry
+
+    left = [receipt for receipt in receipts if any(map(kept, receipt.payload.get("objects", [])))]
     return [f"{receipt.receipt_id} says that something is left" for receipt in left]
 
 

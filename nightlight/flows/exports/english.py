@@ -23,9 +23,25 @@ REGION = "Rules that apply to you"
 CHOICE = "Who you let see your picture"
 CONFIRMED = "Last confirmed"
 FIRST = "First confirmed"
+# Words of the default policy, as people say them; another word is shown as it is.
+WORDS: Mapping[str, str] = {
+    "unknown": "not known",
+    "under_13": "under 13",
+    "age_13_15": "13 to 15",
+    "age_16_17": "16 to 17",
+    "adult": "18 or older",
+    "none": "nobody has said",
+    "self_declared": "you said so",
+    "guardian_consent": "your guardian said so",
+    "estimated": "it was estimated",
+    "verified": "it was checked",
+    "hidden": "nobody",
+    "connections": "people you are connected with",
+    "everyone": "everyone",
+}
 DEACTIVATED = "Your account has been switched off since {since}. Nobody is shown your picture meanwhile, not even you."
 REPORTED = (
-    "Somebody has asked the platform to look at your account. Until that is done, only you are shown your picture."
+    "Somebody has asked the platform to look at your account. Until that is done, your picture is hidden from others."
 )
 
 PICTURES = "Your pictures"

@@ -53,16 +53,16 @@ def page(document: ExportDocument) -> str:
 def _account(document: ExportDocument) -> list[str]:
     account, declared = document.account, document.account.declared
     rows = (
-        (words.BAND, declared.band),
-        (words.COUNTS, declared.counts_as),
-        (words.ASSURANCE, declared.assurance),
-        (words.REGION, declared.region),
-        (words.CHOICE, declared.choice),
+        (words.BAND, _plain(declared.band)),
+        (words.COUNTS, _plain(declared.counts_as)),
+        (words.ASSURANCE, _plain(declared.assurance)),
+        (words.REGION, _plain(declared.region)),
+        (words.CHOICE, _plain(declared.choice)),
         (words.CONFIRMED, _moment(declared.at)),
         (words.FIRST, _moment(declared.first_at)),
     )
     lines = [f"<h2>{escape(words.ACCOUNT)}</h2>", "<table>"]
-    lines += [f'<tr><th scope="row">{escape(name)}</th><td>{escape(_plain(value))}</td></tr>' for name, value in rows]
+    lines += [f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows]
     lines.append("</table>")
     if account.deactivated_at is not None:
         lines.append(_text(words.DEACTIVATED.format(since=_moment(account.deactivated_at))))
@@ -141,7 +141,7 @@ def _text(text: str) -> str:
 
 def _plain(word: str) -> str:
     """Return a word of the policy as people write it."""
-    return word.replace("_", " ")
+    return words.WORDS.get(word, word.replace("_", " "))
 
 
 def _moment(text: str) -> str:

@@ -4,20 +4,24 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from typer.testing import CliRunner
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.lifecycles import AppliedRules
 from nightlight.cli.main import app
+from nightlight.flows.exports.requests import RequestExport
 from nightlight.flows.imports.notifications import Backfill, ImportNotifications
 from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
 from nightlight.settings.process import WorkerSettings
+from nightlight.settings.storage import ExportSettings
 from nightlight.store.event_notifications import ObjectEvent
 from nightlight.store.key_template import KeyTemplate
 from nightlight_core.clock import system_clock
@@ -158,4 +162,23 @@ def test_the_service_deactivates_and_reactivates(under, database):
     flow.reactivate("p-away", actor="t")
     with owner.reading() as tx:
         assert tx.profiles.get("p-away").state == "live"
+    owner.close()
+
+
+def test_exports_are_asked_for_expire_and_go_with_the_profile(under, database):
+    owner = Catalogue(database)
+    for name, image_id in (("p-export", "a1" * 16), ("p-export-2", "a2" * 16), ("p-export-3", "a3" * 16)):
+        rendition_of(owner, name, image_id)
+    asking = RequestExport(under("service"), None, ExportSettings(), system_clock)
+    for name in ("p-export", "p-export-2", "p-export-3"):
+        asking.ask(name, seal_to=None, actor="t")
+    asking.remove("p-export", actor="t")
+    DeletePictures(under("operator"), system_clock).profile("p-export-2", actor="t")
+    Expiry(under("schedule"), 24, 30, lambda: system_clock() + timedelta(days=2)).run_once()
+    with owner.reading() as tx:
+        query = text("SELECT profile_id, state FROM exports ORDER BY profile_id")
+        rows = [tuple(row) for row in tx.connection.execute(query)]
+    assert rows == [("", "deleted"), ("p-export", "deleted"), ("p-export-3", "deleted")]
+    with pytest.raises(ProgrammingError), under("service").transaction() as tx:
+        tx.exports.set("x" * 32, finished_at=system_clock())
     owner.close()

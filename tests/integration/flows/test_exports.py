@@ -21,8 +21,8 @@ from nightlight.flows.exports import document
 from nightlight.flows.exports.make_export import MakeExport
 from nightlight.flows.exports.requests import RequestExport
 from nightlight.flows.pictures.deactivate import DeactivateProfile
-from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.retention.legal_holds import PlaceHolds
+from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.policy.signing import SigningKey
 from nightlight.settings.storage import ExportSettings
 from nightlight.store.interface import unsealed

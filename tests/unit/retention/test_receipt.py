@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,10 +13,12 @@ from nightlight.delivery.access_tokens import generate_key
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import (
     ERASED,
+    FORMAT,
     DeletedObject,
     chain_faults,
     issue_receipt,
     open_receipt,
+    sign_payload,
     subject_digest,
 )
 from nightlight.retention.receipt_chain import issue_anchor
@@ -75,6 +78,24 @@ def test_a_whole_chain_is_whole_and_one_with_a_gap_is_not(key):
     assert len(chain_faults([opened[1], opened[0], opened[2]])) == 2
     _, left = issue_receipt(private, receipt(9), [DeletedObject("originals", "o/x", [], 1)], "")
     assert "something is left" in chain_faults([open_receipt(left, public)])[0]
+
+
+def test_what_an_object_lock_keeps_is_no_fault_and_unknown_members_are_none(key):
+    private, public, _ = key
+    statement = {**receipt(9), "profile": {"key_id": "e1"}, "rows_removed": True}
+    _, envelope = issue_receipt(private, statement, GONE, "")
+    opened = open_receipt(envelope, public)
+    assert chain_faults([opened]) == []
+    locked = {"objects": [{"left": 1, "locked_until": "2027-01-01"}]}
+    assert chain_faults([replace(opened, payload=locked)]) == []
+    assert chain_faults([replace(opened, payload={"objects": [{"left": 1}]})]) != []
+
+
+def test_a_receipt_of_few_members_is_opened(key):
+    private, public, _ = key
+    statement = {"format": FORMAT, "receipt_id": "r", "previous": ""}
+    envelope = sign_payload(private, json.dumps(statement).encode(), FORMAT)
+    assert (open_receipt(envelope, public).objects, open_receipt(envelope, public).kind) == (0, "")
 
 
 def changed(envelope, **change):
