@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-from nightlight.jobs.lanes import BACKGROUND, TRACE, UPLOAD, URGENT
+from nightlight.jobs.lanes import BACKGROUND, ERASURE, TRACE, UPLOAD, URGENT
 
 
 class Subject(NamedTuple):
@@ -61,12 +61,12 @@ def _kind(kind: JobKind) -> JobKind:
 
 # Make every rendition of an upload.
 RENDER = _kind(JobKind("render", IMAGE, UPLOAD))
-# Delete every object of a picture.
-ERASE = _kind(JobKind("erase", IMAGE, URGENT))
+# Delete every object of a picture. Of a message that was lost nobody waits for a minute.
+ERASE = _kind(JobKind("erase", IMAGE, ERASURE, again=timedelta(seconds=10)))
 # Look again whether anything is left of what was erased.
-VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, URGENT, delay=timedelta(hours=1)))
+VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, ERASURE, delay=timedelta(hours=1)))
 # Remove the rows of profiles that are erased and have no images. The column holds a number that says nothing.
-REMOVE_ROWS = _kind(JobKind("remove_rows", ERASED_PROFILES, URGENT))
+REMOVE_ROWS = _kind(JobKind("remove_rows", ERASED_PROFILES, ERASURE))
 # Copy renditions to names that nobody was given.
 ROTATE_NAMES = _kind(JobKind("rotate_names", IMAGE, URGENT))
 # Tag a picture's objects by its state. No hurry: rules count in days, and the picture may be deleted meanwhile.

@@ -37,8 +37,12 @@ _CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "Concur
 # 0.05 + 0.1 + 0.2 + 0.4 s at most between five attempts: the other write is a put of at most 64 MB.
 _PUT_ATTEMPTS = 5
 _CONFLICT_PAUSE_S = 0.05
-# No lock on this object; none on the bucket; a server that knows none.
-_NO_LOCK = frozenset({"NoSuchObjectLockConfiguration", "InvalidRequest", "NotImplemented"})
+# No lock on this object, as AWS and Ceph say it; none on the bucket; a server that knows none.
+_NO_LOCK = frozenset(
+    {
+        "NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest", "NotImplemented",
+    }
+)  # fmt: skip
 _HASH = "sha256"
 IF_ABSENT = {"IfNoneMatch": "*"}
 
