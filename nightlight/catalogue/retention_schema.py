@@ -5,9 +5,9 @@ They belong to the same ``metadata`` as those of ``schema``; a test holds all of
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, String
 
-from nightlight.catalogue.schema import Json, Serial, UtcDateTime, table
+from nightlight.catalogue.schema import Json, PlatformId, Serial, UtcDateTime, table
 
 # What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
 receipts = table(
@@ -93,7 +93,8 @@ sweeps = table(
     Column("finished_at", UtcDateTime),
 )
 
-# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on.
+# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on, ``left_out`` what it tells of keys
+# that are nobody's picture: see ``catalogue.imports.LeftOut``.
 imports = table(
     "imports",
     Column("import_id", String(32), primary_key=True),
@@ -108,6 +109,7 @@ imports = table(
     Column("actor", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("finished_at", UtcDateTime),
+    Column("left_out", JSON(none_as_null=True)),
 )
 
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
@@ -119,7 +121,7 @@ import_items = table(
     Column("import_id", String(32), ForeignKey("imports.import_id")),
     Column("bucket", String(63), nullable=False),
     Column("key", String(1024), nullable=False),
-    Column("profile_id", String(128), nullable=False),
+    Column("profile_id", PlatformId, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
     Column("etag", String(100), nullable=False),
