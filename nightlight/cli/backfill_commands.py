@@ -42,7 +42,7 @@ def backfill(  # noqa: PLR0913 - options
     """Import the pictures of another bucket: each key's profile from the key, each key once.
 
     Interrupt it at any time: called again it goes on where it was. Profiles that nobody has declared are of unknown
-    age; a profile that was deleted is not brought back. Keys that are nobody's picture are left out and summary of, the
+    age; a profile that was deleted is not brought back. Keys that are nobody's picture are left out and told of, the
     first hundred by name. Settings come from NIGHTLIGHT_* as for a worker, the identity that lists from
     NIGHTLIGHT_SOURCE_*. Exits with 2 if the workers were not done (with --wait: Ctrl-C, or a bucket that refuses them).
     Example: `nightlight backfill s3://avatars/users/ --keys "users/{profile}/*.jpg" --rate 500`

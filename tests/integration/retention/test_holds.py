@@ -441,7 +441,7 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
         assert len(stored) == entry.bytes
         assert data[:64] not in stored
         assert b"RIFF" not in stored[:16]
-    for officer in ("a", "b"):
+    for officer in ("judge", "counsel"):
         services.holds.approve(held.hold_id, actor=officer)
     with pytest.raises(SealKeyMissing):  # no key: it stays where it is
         object.__setattr__(services.keep, "open_", Opener({}).open)
@@ -464,7 +464,7 @@ def test_what_somebody_put_over_a_held_original_is_not_put_back(services, who, p
     forged = pictures.jpeg(200, 200, seed=9)
     services.vault_store.replace(original.vault_key, BytesIO(forged), sha256=hashlib.sha256(forged).hexdigest(),
                               content_type="x/y")  # fmt: skip
-    for officer in ("a", "b"):
+    for officer in ("judge", "counsel"):
         services.holds.approve(held.hold_id, actor=officer)
     with pytest.raises(StoreUnavailable, match="is not what was put there"):
         services.keep.end_due()
