@@ -18,6 +18,7 @@ from service.client_timeouts import ClientTimeouts
 from service.fast_path import FastPath
 from service.middleware import BodyCap, RequestId
 from service.openapi import document
+from service.profile_ids import EncodedPath
 from service.routes import (
     authzen,
     blocks,
@@ -100,4 +101,5 @@ def create_app(services: ServiceContainer) -> FastAPI:
     )
     app.add_middleware(ClientTimeouts, seconds=settings.service.client_s)
     app.add_middleware(RequestId)
+    app.add_middleware(EncodedPath)
     return app

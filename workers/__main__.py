@@ -34,6 +34,7 @@ from nightlight.wiring.worker_container import build_worker  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
+from workers.shutdown_deadline import bound_shutdown  # noqa: E402
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -102,6 +103,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
+    bound_shutdown(settings.worker.shutdown_s)
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]

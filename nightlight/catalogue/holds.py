@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -38,11 +38,10 @@ class LegalHold:
     ended_at: datetime | None
     may_be_told: bool = False
 
-    def may_end(self, now: datetime) -> bool:
-        """Say whether its date has come or enough people have approved of its end."""
-        return len({approval["by"] for approval in self.approvals}) >= APPROVALS or (
-            self.until is not None and self.until <= now
-        )
+    def may_end(self, now: datetime, approvers: Collection[str]) -> bool:
+        """Say whether its date has come, or enough of the ``approvers``, without who placed it, approve of its end."""
+        approved = {approval["by"] for approval in self.approvals} & set(approvers) - {self.placed_by}
+        return len(approved) >= APPROVALS or (self.until is not None and self.until <= now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +113,10 @@ class LegalHolds(Rows):
             .values(state=PLACED)
         )
 
-    def end(self, hold_id: str, now: datetime) -> None:
-        """Write that a hold is over."""
-        self._write(hold_id, state=ENDED, ended_at=now)
+    def end(self, hold: LegalHold, now: datetime) -> LegalHold:
+        """Write that a hold is over; return it as it is then."""
+        self._write(hold.hold_id, state=ENDED, ended_at=now)
+        return replace(hold, state=ENDED, ended_at=now)
 
     def covered(self, hold_id: str) -> list[ImageId]:
         """Return the images that a hold covers."""

@@ -5,9 +5,9 @@ They belong to the same ``metadata`` as those of ``schema``; a test holds all of
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, false
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, false
 
-from nightlight.catalogue.schema import Json, Serial, UtcDateTime, table
+from nightlight.catalogue.schema import Json, PlatformId, Serial, UtcDateTime, table
 
 # What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
 receipts = table(
@@ -104,7 +104,8 @@ sweeps = table(
     Column("finished_at", UtcDateTime),
 )
 
-# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on.
+# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on, ``left_out`` what it tells of keys
+# that are nobody's picture: see ``catalogue.imports.LeftOut``.
 imports = table(
     "imports",
     Column("import_id", String(32), primary_key=True),
@@ -119,6 +120,7 @@ imports = table(
     Column("actor", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("finished_at", UtcDateTime),
+    Column("left_out", JSON(none_as_null=True)),
 )
 
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
@@ -130,7 +132,7 @@ import_items = table(
     Column("import_id", String(32), ForeignKey("imports.import_id")),
     Column("bucket", String(63), nullable=False),
     Column("key", String(1024), nullable=False),
-    Column("profile_id", String(128), nullable=False),
+    Column("profile_id", PlatformId, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
     Column("etag", String(100), nullable=False),
@@ -147,7 +149,7 @@ import_items = table(
 exports = table(
     "exports",
     Column("export_id", String(32), primary_key=True),
-    Column("profile_id", String(128), nullable=False, index=True),
+    Column("profile_id", PlatformId, nullable=False, index=True),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
     Column("seal_to", String(100)),

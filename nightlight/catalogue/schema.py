@@ -63,6 +63,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 # SQLite numbers rows by itself only in a column typed INTEGER.
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 Json: Any = JSON
+# The platform's id of a profile, a viewer or a network. SQLite holds to no length, and its tables stay as they were.
+PlatformId = String(256).with_variant(String(128), "sqlite")
 
 
 def table(name: str, *columns: SchemaItem, sqlite_autoincrement: bool = False) -> Table:
@@ -78,7 +80,7 @@ def _of_deleted(name: str, column: str) -> Index:
 
 profiles = table(
     "profiles",
-    Column("profile_id", String(128), primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True),
     Column("state", String(16), nullable=False),
     # The band that counts: what was asserted last, or unknown since that has lapsed.
     Column("band", String(32), nullable=False),
@@ -107,7 +109,7 @@ profiles = table(
 images = table(
     "images",
     Column("image_id", String(32), primary_key=True),
-    Column("profile_id", String(128), ForeignKey("profiles.profile_id"), nullable=False, index=True),
+    Column("profile_id", PlatformId, ForeignKey("profiles.profile_id"), nullable=False, index=True),
     Column("sequence", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
@@ -135,8 +137,8 @@ images = table(
 # A block may come before its profile.
 blocks = table(
     "blocks",
-    Column("viewer_id", String(128), primary_key=True),
-    Column("profile_id", String(128), primary_key=True, index=True),
+    Column("viewer_id", PlatformId, primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True, index=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -144,8 +146,8 @@ blocks = table(
 # ``revoked_at`` is in Unix seconds.
 proof_revocations = table(
     "proof_revocations",
-    Column("profile_id", String(128), primary_key=True),
-    Column("viewer_id", String(128), primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True),
+    Column("viewer_id", PlatformId, primary_key=True),
     Column("revoked_at", BigInteger, nullable=False, index=True),
 )
 
@@ -161,7 +163,7 @@ revocations = table(
 abuse_signals = table(
     "abuse_signals",
     Column("kind", String(16), primary_key=True),
-    Column("who", String(128), primary_key=True),
+    Column("who", PlatformId, primary_key=True),
     Column("reason", String(32), primary_key=True),
     Column("times", Integer, nullable=False),
     Column("first_at", UtcDateTime, nullable=False),
@@ -171,7 +173,7 @@ abuse_signals = table(
 # Profiles that nobody has a reason to ask for.
 canaries = table(
     "canaries",
-    Column("profile_id", String(128), primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -179,7 +181,7 @@ canaries = table(
 events = table(
     "events",
     Column("event_id", String(32), primary_key=True),
-    Column("profile_id", String(128), nullable=False),
+    Column("profile_id", PlatformId, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False, index=True),
@@ -276,7 +278,7 @@ changes = table(
     Column("change_id", Serial, primary_key=True, autoincrement=True),
     Column("txid", BigInteger, index=True),
     Column("kind", String(8), nullable=False),
-    Column("key", String(128), nullable=False),
+    Column("key", PlatformId, nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     sqlite_autoincrement=True,
 )

@@ -102,7 +102,8 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "held": _to(service=_ADD, worker=_TAKE_AWAY, keeper=_READ, operator=_ADD),
     "vaulted": _to(service=_READ, worker=_ADD, keeper=_TAKE_AWAY, operator=_READ),
     "sweeps": _to(worker=_CHANGE, schedule=_ADD, operator=_WRITE),
-    "imports": _to(service=_READ, worker=_READ, imports=_READ, operator=_WRITE),
+    # A profile that is deleted is forgotten in what imports told of keys that they left out.
+    "imports": _to(service=(_S, f"{_U} (left_out)"), worker=(_S, f"{_U} (left_out)"), imports=_READ, operator=_WRITE),
     "import_items": _to(service=_WRITE, worker=_CHANGE, imports=_WRITE, operator=_WRITE),
     # What a worker wrote of an export bounds how many are made: the service may not write it anew.
     "exports": _to(

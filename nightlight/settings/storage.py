@@ -244,6 +244,9 @@ class RetentionSettings(BaseSettings):
     classes that are read at once."""
     sweep_s: float = Field(default=3600.0, ge=1, le=7 * 86400)
     """Seconds after which the schedule begins a sweep again."""
+    hold_approvers: frozenset[str] = frozenset()
+    """The people who may approve of a hold's end, as JSON: `["anna@example.com", "ben@example.com"]`. Each is the `sub`
+    of that person's tokens. Two of them end a hold, neither of whom placed it; without any, only its date ends one."""
     prove_again_s: float = Field(default=3600.0, ge=1, le=30 * 86400)
     """Seconds after which it is looked again whether anything is left of what was erased: more than the server takes to
     finish deleting and replicating."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.decisions.abuse_signals import AbuseReports
-from nightlight.flows.imports.notifications import Backfill
+from nightlight.flows.imports.backfill import Backfill
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.policies.policy_holder import PolicyHolder
@@ -199,6 +199,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
             settings.upload.max_bytes,
             clock,
             opener(settings),
+            settings.retention.hold_approvers,
         )
 
 
@@ -212,6 +213,7 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder, left
         assertion_days=settings.upload.assertion_days,
         leftovers=leftovers,
         earlier=lambda: policy.current().earlier,
+        approvers=settings.retention.hold_approvers,
     )
 
 

@@ -16,7 +16,7 @@ from nightlight.store.age_sealing import RECIPIENT_PATTERN
 from nightlight_core.ids import parse_profile_id
 from service.answers import Body, answer, services
 from service.auth import ScopedRoute, caller, requires
-from service.routes.profiles import ProfileIdPath
+from service.profile_ids import ProfileIdPath
 
 router = APIRouter(prefix="/v1/profiles", tags=["exports"], route_class=ScopedRoute)
 

@@ -47,6 +47,8 @@ QUICK = {
     "NIGHTLIGHT_WORKER_SHUTDOWN_S": "1",
     "NIGHTLIGHT_LOG_LEVEL": "info",
     "NIGHTLIGHT_LOG_JSON_LINES": "true",
+    # Whoever may approve of a hold's end; the officer places them.
+    "NIGHTLIGHT_RETENTION_HOLD_APPROVERS": '["officer", "judge", "counsel"]',
 }
 
 

@@ -139,9 +139,28 @@ test("URLs of the golden table are signed by the keys of the day on which they e
 });
 
 const hostile = [
-    "zz/../victim", "../profiles/victim", "..%2fprofiles%2fvictim", "victim#x", "victim?x", "#", "?", "..", ".", "%2e%2e", "%2e%2e/victim",
-    "victim\n", "vic tim", "", "v".repeat(129), "v\u00efctim", "\ud800", "victim/", "/victim", "~victim", undefined, null, 7, ["victim"], {},
+    "..", ".", "victim\n", "", "v".repeat(257), "\ud800", "a\udc00", "\u202evictim", "victim\u2028", "\u0000", "\u001b[2J", "\u0085", "\ufeff",
+    "\ufffd", "\ue000", "vic\u200btim", "\u{1f47b}".repeat(257), undefined, null, 7, ["victim"], {},
 ];
+const odd = [
+    "zz/../victim", "../profiles/victim", "..%2fprofiles%2fvictim", "victim#x", "victim?x=1", "#", "?", "...", ".victim", "%2e%2e", "%2e%2e/victim",
+    " victim ", "vic tim", "v\u00efctim", "victim/", "/victim", "//", "~victim", "-victim", "victim;x", "a+b", "%", "..\\victim", "'(a)*!",
+    "victim@example.com", "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}", "\u{1f47b}".repeat(256), "\u0645\u0631\u062d\u0628\u0627",
+];
+
+test("an odd id is one part of a path, and arrives as it is", async () => {
+    const sent = [];
+    const server = createServer((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const client = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x" });
+    for (const id of odd) {
+        await client.deleteProfile(id);
+        await client.unblock(id, id);
+        const [profile, block] = sent.splice(0).map((path) => path.split("/").slice(3).map(decodeURIComponent));
+        assert.deepEqual([profile, block], [[id], [id, id]]);
+    }
+    server.close();
+});
 
 test("a person's own data comes as an archive, and is gone when it is removed", async () => {
     await client.declare("ts-export", { band: "age_13_15", assurance: "verified", region: "eu" });

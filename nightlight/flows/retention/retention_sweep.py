@@ -16,7 +16,7 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -65,6 +65,7 @@ class Sweep:
     assertion_days: int
     leftovers: Callable[[], int]
     earlier: Callable[[], Sequence[Table]] = tuple
+    approvers: Collection[str] = frozenset()
 
     def begin(self, *, actor: str) -> str:
         """Begin a run and return its id."""
@@ -119,7 +120,7 @@ class Sweep:
         done[ROWS] = self.leftovers()
         now = self.runner.clock()
         with self.runner.catalogue.reading() as tx:
-            done[HOLDS_DUE] = sum(hold.may_end(now) for hold in tx.legal_holds.open())
+            done[HOLDS_DUE] = sum(hold.may_end(now, self.approvers) for hold in tx.legal_holds.open())
         metrics.SWEPT.inc(done[DELETED])
         metrics.LAPSED.inc(done[LAPSED])
         metrics.HOLDS_DUE.set(done[HOLDS_DUE])

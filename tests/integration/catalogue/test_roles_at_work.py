@@ -12,7 +12,8 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.lifecycles import AppliedRules
 from nightlight.cli.main import app
 from nightlight.flows.exports.requests import RequestExport
-from nightlight.flows.imports.notifications import Backfill, ImportNotifications
+from nightlight.flows.imports.backfill import Backfill
+from nightlight.flows.imports.notifications import ImportNotifications
 from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.expiry import Expiry
@@ -24,6 +25,7 @@ from nightlight.settings.process import WorkerSettings
 from nightlight.settings.storage import ExportSettings
 from nightlight.store.event_notifications import ObjectEvent
 from nightlight.store.key_template import KeyTemplate
+from nightlight.store.source_buckets import SourceKey
 from nightlight_core.clock import system_clock
 from tests.conftest import ROOT
 from tests.integration.test_edge_revocation import rendition_of
@@ -79,9 +81,28 @@ def test_a_backfill_is_begun_walked_and_read(under, database):
     flow = Backfill(catalogue, system_clock)
     template = KeyTemplate("{profile}.jpg")
     bulk_import = flow.begin("s3://avatars/", template, actor="tests")
-    assert flow.outcome(bulk_import.import_id)[0].import_id == bulk_import.import_id
-    flow.walks()
+    pages = [([SourceKey("u-1.jpg", "e"), SourceKey("u-1/x.png", "e")], {"after": "u-1/x.png"})]
+    (counts,) = flow.walk(bulk_import.import_id, "avatars", template, lambda _: iter(pages))
+    assert counts.unmatched == 1
+    outcome = flow.outcome(bulk_import.import_id)
+    assert (outcome.run.import_id, outcome.run.left_out["reasons"]) == (bulk_import.import_id, {"other_form": 1})
+    assert flow.outcomes()
     flow.waiting(bulk_import.import_id)
+    flow.denied(bulk_import.import_id)
+
+
+@pytest.mark.parametrize("role", ["service", "worker", "operator"])
+def test_a_profile_that_is_deleted_is_forgotten_in_what_imports_left_out(under, database, role):
+    """Whoever deletes it may write just that."""
+    flow = Backfill(under("operator"), system_clock)
+    template = KeyTemplate("{profile}.jpg")
+    begun = flow.begin(f"s3://avatars-of-{role}/", template, actor="tests")
+    pages = [([SourceKey(f"p-{role}@example.com/x.png", "e"), SourceKey("other.png", "e")], {"after": "x"})]
+    list(flow.walk(begun.import_id, "avatars", template, lambda _: iter(pages)))
+    with under(role).transaction() as tx:
+        tx.imports.forget_profile(f"p-{role}@example.com")
+    summary = flow.outcome(begun.import_id).run.left_out
+    assert ([entry[0] for entry in summary["first"]], summary["reasons"]) == (["other.png"], {"other_form": 2})
 
 
 def test_lifecycle_rules_are_written_down_and_taken_back(under):
