@@ -36,9 +36,8 @@ class LegalHold:
 
     def may_end(self, now: datetime) -> bool:
         """Say whether its date has come or enough people have approved of its end."""
-        return len({approval["by"] for approval in self.approvals}) >= APPROVALS or (
-            self.until is not None and self.until <= now
-        )
+        people = {approval["by"] for approval in self.approvals} - {self.placed_by}
+        return len(people) >= APPROVALS or (self.until is not None and self.until <= now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nightlight_core.errors import CatalogueUnavailable
 
@@ -32,10 +33,13 @@ def upgrade(engine: Engine) -> None:
 
 
 def check_current(engine: Engine) -> None:
-    """Raise CatalogueUnavailable unless the database has exactly the schema that this release expects."""
-    with engine.connect() as connection:
-        known = inspect(connection).has_table(_VERSIONS)
-        revision = connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}")) if known else None  # noqa: S608
+    """Raise CatalogueUnavailable unless the database answers, with exactly the schema that this release expects."""
+    try:
+        with engine.connect() as connection:
+            known = inspect(connection).has_table(_VERSIONS)
+            revision = connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}")) if known else None  # noqa: S608
+    except (OperationalError, InterfaceError) as error:
+        raise CatalogueUnavailable(f"the database does not answer: {type(error).__name__}") from error
     head = newest_revision()
     if revision != head:
         message = f"the catalogue's schema is {revision}, {head} is needed; run `nightlight catalogue upgrade`"

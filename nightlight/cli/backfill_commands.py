@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.5
 _PAUSE_S = 0.2
-NOT_DONE = 2
 
 
 def backfill(  # noqa: PLR0913 - options
@@ -70,7 +70,7 @@ def backfill(  # noqa: PLR0913 - options
                     waiting = flow.waiting(begun.import_id)
             left = bar.until_done(flow, begun.import_id) if wait else flow.waiting(begun.import_id)
         _end(flow, begun.import_id, left, as_json=as_json)
-    raise typer.Exit(NOT_DONE if wait and left else 0)
+    raise typer.Exit(DIFFERENCES if wait and left else DONE)
 
 
 class _Pace:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import WaitOption, YesFlag, print_json, wait_for_workers
 from nightlight.settings import Settings
 
@@ -30,7 +31,7 @@ def erase(
         raise InvalidInput("name a profile, or an image with --image")
     what = f"profile {profile}" if profile is not None else f"image {image}"
     if not yes and not typer.confirm(f"Erase {what} for good?"):
-        raise typer.Exit(1)
+        raise typer.Abort
     with open_deletion(Settings()) as delete:
         if profile is not None:
             images = delete.profile(parse_profile_id(profile), actor="operator")
@@ -47,4 +48,4 @@ def erase(
         print_json(receipts)
     else:
         typer.echo(f"{what}: {done} of {len(images)} images erased, {len(receipts)} receipts")
-    raise typer.Exit(0 if done == len(images) else 2)
+    raise typer.Exit(DONE if done == len(images) else DIFFERENCES)

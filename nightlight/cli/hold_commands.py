@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
+from nightlight.cli.output import JsonFlag, local_actor, logged_settings, print_json, print_table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Legal and safeguarding holds: what they cover is in the vault, shown to nobody, and outlives every erasure. "
-    "Two callers of `POST /v1/holds/{hold_id}/approvals`, or a date, end one.",
+    "Two people of NIGHTLIGHT_AUTH_HOLD_APPROVERS who did not place it, or a date, end one.",
     no_args_is_help=True,
 )
 
@@ -46,7 +47,7 @@ def place(
             kind=kind,
             reference=reference,
             until=until.replace(tzinfo=UTC) if until is not None else None,
-            actor="operator",
+            actor=local_actor(),
         )
     _print([hold], as_json=as_json)
 
@@ -72,7 +73,8 @@ def end(
 
     What was to be erased meanwhile is erased in the vault too, with a receipt. The rest is returned and rendered again.
     This is for the vault keeper: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there. Those of
-    the service and of the workers may not. Example: `nightlight hold end --every 60`
+    the service and of the workers may not. Exits with 2 if a hold that may end has not ended, since not all of it is in
+    the vault yet. Example: `nightlight hold end --every 60`
     """
     from nightlight import logs
     from nightlight.wiring.retention import open_hold_ending
@@ -93,7 +95,9 @@ def end(
                 if not every:
                     raise
                 logs.get("hold").error("hold.not_ended", code=error.code, detail=str(error))
-            if not every or stop.wait(every):
+            if not every:
+                raise typer.Exit(DIFFERENCES if flow.left() else DONE)
+            if stop.wait(every):
                 return
 
 

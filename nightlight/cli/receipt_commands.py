@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import JsonFlag, print_json, print_table, say
 from nightlight.settings import Settings
 from nightlight_core import files
@@ -61,7 +62,7 @@ def verify(
 ) -> None:
     """Check signatures, and that each receipt follows the one before it. Needs nothing but the files.
 
-    Exits with 1 if anything is wrong. Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json`
+    Exits with 2 if anything is wrong. Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json`
     """
     from nightlight.retention.erasure_receipt import chain_faults, open_receipt
     from nightlight_core.policy.public_keys import PublicKeys
@@ -83,7 +84,7 @@ def verify(
         print_json({"receipts": plain, "problems": problems})
     else:
         _print(opened, problems)
-    raise typer.Exit(1 if problems else 0)
+    raise typer.Exit(DIFFERENCES if problems else DONE)
 
 
 def _print(opened: list[Any], problems: list[str]) -> None:

@@ -1,6 +1,8 @@
 """The transparency report of a period: what was decided, opened, erased and taken down, and what went wrong.
 
-Counts below a threshold are not told: a rare combination may be one person.
+Counts below a threshold are not told: a rare combination may be one person. Nor is what they could be worked out from:
+of a whole and its parts, so much is left out that what is left out together is not small either. The report is made
+once, so the page, JSON and CSV leave out the same.
 """
 
 from __future__ import annotations
@@ -24,16 +26,39 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
 
 _DAY_S = 86_400.0
-# What looks at buckets: sentences that say what has drifted. It raises where they cannot be looked at.
-Look = Callable[[], Sequence[str]]
+
+
+class Sighting(NamedTuple):
+    """How a bucket was found, in sentences: what has drifted, and what the server cannot be asked about.
+
+    ``unseen`` is the code of why it could not be looked at at all.
+    """
+
+    drift: Sequence[str]
+    unsupported: Sequence[str] = ()
+    unseen: str = ""
+
+    @property
+    def fine(self) -> bool:
+        """Say whether everything was looked at and is as it should be."""
+        return not (self.drift or self.unsupported or self.unseen)
+
+    def lines(self) -> list[str]:
+        """Return it line by line; what was not found out is never told as being right."""
+        unseen = [f"could not be looked at: {self.unseen}"] if self.unseen else []
+        return [*unseen, *self.drift, *(f"unsupported: {sentence}" for sentence in self.unsupported)]
+
+
+# What looks at a bucket. It raises where that cannot be looked at.
+Look = Callable[[], Sighting]
 
 
 class Durations(NamedTuple):
     """How long something took, in seconds: of ``done`` the median and the 95th percentile; None where too few."""
 
-    done: int
-    open: int
-    late: int
+    done: int | None
+    open: int | None
+    late: int | None
     p50_s: float | None
     p95_s: float | None
     deadline_s: float
@@ -69,7 +94,7 @@ class TransparencyReport:
     swept: dict[str, int | None]
     uploads: dict[str, int | None]
     failures: dict[str, int | None]
-    drift: dict[str, list[str]]
+    drift: dict[str, Sighting]
     tiers: list[str] = field(default_factory=list)
     bands: list[str] = field(default_factory=list)
 
@@ -108,7 +133,6 @@ class TransparencyReports:
         table = view.table
         by_cell: Counter[tuple[str, str]] = Counter()
         by_day: Counter[date] = Counter()
-        unknown = 0
         names = tuple(table.attributes)
         band_at = names.index("subject_age")
         for (day, cell), count in decided.items():
@@ -116,7 +140,6 @@ class TransparencyReports:
             by_day[day] += count
             if len(words) == len(names):
                 by_cell[table.decide(dict(zip(names, words, strict=True))).tier, words[band_at]] += count
-                unknown += count * (words[band_at] == UNKNOWN_BAND)
         total = by_day.total()
         cells_shown = self._cells(by_cell, total)
         deadline = most_days(view.compiled.retention, ERASED) * _DAY_S
@@ -129,8 +152,8 @@ class TransparencyReports:
             decisions=self._shown(total),
             cells=cells_shown,
             withheld=total - sum(cell.decisions for cell in cells_shown) if self._shown(total) is not None else 0,
-            unknown_share=unknown / total if min(unknown, total - unknown) >= self.threshold else None,
-            days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
+            unknown_share=self._unknown_share(by_cell, cells_shown, total),
+            days=self._days(by_day),
             opens=[_opened(*entry) for entry in activated if int(entry[2].get("opens", 0))],
             erasures=self._times(erased, erasing, deadline),
             takedowns=self._times(taken, taking, takedown_hours * 3600),
@@ -152,16 +175,40 @@ class TransparencyReports:
             cells.remove(min(cells, key=lambda cell: cell.decisions))
         return cells
 
+    def _days(self, by_day: Mapping[date, int]) -> dict[date, int]:
+        """Return the days that may be told: those that are left out are together not small either."""
+        shown = {day: count for day, count in sorted(by_day.items()) if count >= self.threshold}
+        while shown and 0 < sum(by_day.values()) - sum(shown.values()) < self.threshold:
+            del shown[min(shown, key=lambda day: shown[day])]
+        return shown
+
+    def _unknown_share(
+        self, by_cell: Mapping[tuple[str, str], int], cells: Sequence[DecisionCount], total: int
+    ) -> float | None:
+        """Return the share about an unknown age, None where it would tell how rare a cell that is left out is."""
+        unknown = sum(count for (_, band), count in by_cell.items() if band == UNKNOWN_BAND)
+        hidden = unknown - sum(cell.decisions for cell in cells if cell.band == UNKNOWN_BAND)
+        others = total - sum(cell.decisions for cell in cells) - hidden
+        if min(unknown, total - unknown) < self.threshold or any(self._small(count) for count in (hidden, others)):
+            return None
+        return unknown / total
+
+    def _small(self, count: int) -> bool:
+        return 0 < count < self.threshold
+
     def _shown(self, count: int) -> int | None:
         """Return a count that may be told, None for one that is small; nothing is nothing."""
         return count if count == 0 or count >= self.threshold else None
 
     def _times(self, done: Sequence[float], open_: int, deadline_s: float) -> Durations:
+        """Return how long something took; neither what was late nor what was in time is told where it is rare."""
         ordered = sorted(done)
         late = sum(seconds > deadline_s for seconds in ordered)
+        hidden = self._small(late) or self._small(len(ordered) - late)
+        told = self._shown(len(ordered)), self._shown(open_), None if hidden else late
         if len(ordered) < self.threshold:
-            return Durations(len(ordered), open_, late, None, None, deadline_s)
-        return Durations(len(ordered), open_, late, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
+            return Durations(*told, None, None, deadline_s)
+        return Durations(*told, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
@@ -173,8 +220,8 @@ def _opened(at: datetime, actor: str, detail: Mapping[str, Any]) -> dict[str, An
     return {"at": at.isoformat(), "by": actor, **detail}
 
 
-def _looked(look: Look) -> list[str]:
+def _looked(look: Look) -> Sighting:
     try:
-        return list(look())
+        return look()
     except NightlightError as error:
-        return [f"could not be looked at: {error.code}"]
+        return Sighting([], unseen=error.code)

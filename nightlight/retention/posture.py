@@ -89,10 +89,18 @@ class Posture:
         """Return how each aspect of a bucket (``originals``, ...) stands; raises StoreDenied or StoreUnavailable."""
         return [self._finding(aspect, bucket) for aspect in _ASPECTS]
 
-    def drift(self, bucket: str) -> list[str]:
-        """Return, in sentences, what of a bucket is not as it should be; raises like ``check``."""
-        wrong = [finding for finding in self.check(bucket) if finding.state is PostureState.DRIFT]
-        return [f"{finding.aspect}: is {finding.actual}, should be {finding.expected}" for finding in wrong]
+    def differences(self, bucket: str) -> tuple[list[str], list[str]]:
+        """Return, in sentences, what of a bucket is not as it should be, and what the server cannot be asked.
+
+        Raises like ``check``.
+        """
+        findings = self.check(bucket)
+        wrong = [finding for finding in findings if finding.state is PostureState.DRIFT]
+        unsupported = [finding for finding in findings if finding.state is PostureState.UNSUPPORTED]
+        return (
+            [f"{finding.aspect}: is {finding.actual}, should be {finding.expected}" for finding in wrong],
+            [f"{finding.aspect}: {finding.actual}, should be {finding.expected}" for finding in unsupported],
+        )
 
     def fix(self, bucket: str) -> list[Finding]:
         """Mend what differs and can be mended, one aspect after the other; return how it stands then."""

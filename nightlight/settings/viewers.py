@@ -131,6 +131,11 @@ class AuthSettings(BaseSettings):
     """`iss` that a token must carry."""
     audience: str = "nightlight"
     """`aud` that a token must carry."""
+    hold_approvers: dict[str, list[str]] = Field(default_factory=dict)
+    """The people who may approve of a hold's end, each with the subjects of their tokens, as JSON: `{"officer":
+    ["alice", "alice-laptop"], "counsel": ["bob"]}`. Several tokens of one person are one approval, and whoever placed a
+    hold (`cli:NAME` on the command line) is not one of the two who end it. Unset: nobody may, and holds end by their
+    date alone."""
     leeway_s: int = Field(default=30, ge=0, le=300)
     """Clock difference allowed, in seconds."""
     max_life_s: int = Field(default=86_400, ge=60, le=366 * 86_400)

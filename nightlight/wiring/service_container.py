@@ -207,5 +207,5 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
         ),
         import_notifications=import_notifications(settings, catalogue, clock),
-        holds=PlaceHolds(catalogue, clock),
+        holds=PlaceHolds(catalogue, clock, settings.auth.hold_approvers),
     )

@@ -91,5 +91,5 @@ def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
 @router.post("/{hold_id}/approvals", status_code=201)
 @requires(TokenScope.HOLD)
 def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
-    """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
+    """Approve of a hold's end. Once two people have who did not place it, whoever keeps the vault ends it."""
     return answer(HoldAnswer, services(request).holds.approve(hold_id, actor=caller(request).subject))

@@ -46,6 +46,7 @@ QUICK = {
     "NIGHTLIGHT_WORKER_REQUEUE_AFTER_S": "5",
     "NIGHTLIGHT_WORKER_SHUTDOWN_S": "1",
     "NIGHTLIGHT_LOG_LEVEL": "info",
+    "NIGHTLIGHT_AUTH_HOLD_APPROVERS": '{"officer": ["officer", "officer-laptop"], "judge": ["judge"]}',
     "NIGHTLIGHT_LOG_JSON_LINES": "true",
 }
 

@@ -5,7 +5,7 @@
     place      in one transaction: what is covered is shown to nobody, its names are revoked, a job for each image
     vault      a worker copies original and renditions into the vault, which it may write and not read, and then deletes
                them from the other buckets
-    approve    two people, or a date
+    approve    two people who did not place it, or a date
     end        whoever keeps the vault: what was erased meanwhile is erased there too, with a receipt; the rest is put
                back and rendered anew
 """
@@ -13,8 +13,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -55,10 +55,14 @@ _KEEPER = "keeper"
 
 @dataclass(frozen=True, slots=True)
 class PlaceHolds:
-    """The service's half: places holds and takes approvals of their end."""
+    """The service's half: places holds and takes approvals of their end.
+
+    ``approvers`` are the people who may approve, each with the subjects that are theirs; without them nobody may.
+    """
 
     catalogue: Catalogue
     clock: Clock
+    approvers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def place(
         self,
@@ -115,16 +119,27 @@ class PlaceHolds:
         change_state(tx, HOLD, image.image_id, now, actor=actor, detail=detail)
 
     def approve(self, hold_id: str, *, actor: str) -> LegalHold:
-        """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
-        now = self.clock()
+        """Approve of a hold's end; two people's approvals end it, neither of whom placed it.
+
+        Raises NotFound or InvalidInput.
+        """
+        now, person = self.clock(), self._person(actor)
+        if person is None:
+            raise InvalidInput("you are none of the people who may approve (NIGHTLIGHT_AUTH_HOLD_APPROVERS)")
         with self.catalogue.transaction() as tx:
             hold = tx.legal_holds.get(hold_id, lock=True)
             if hold is None or hold.state == ENDED:
                 raise NotFound
-            if any(approval["by"] == actor for approval in hold.approvals):
+            if person in {hold.placed_by, self._person(hold.placed_by)}:
+                raise InvalidInput("you have placed this hold; two other people must approve")
+            if any(person in {approval["by"], self._person(approval["by"])} for approval in hold.approvals):
                 raise InvalidInput("you have approved already; another person must")
-            tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
-            return tx.legal_holds.approve(hold, by=actor, now=now)
+            tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id, "person": person})
+            return tx.legal_holds.approve(hold, by=person, now=now)
+
+    def _person(self, subject: str) -> str | None:
+        """Return the person whose token has this subject, None where it is nobody's who may approve."""
+        return next((person for person, subjects in self.approvers.items() if subject in subjects), None)
 
     def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
@@ -229,13 +244,14 @@ class EndHolds:
     open_: Open = unsealed
 
     def end_due(self) -> list[LegalHold]:
-        """End every hold whose date has come or of whose end two people approve; return them.
+        """End every hold whose date has come or of whose end two people approve; return them as they then are.
 
         Called again after an interruption it goes on. Raises StoreUnavailable or StoreDenied.
         """
         now = self.clock()
         with self.catalogue.reading() as tx:
             due = [hold_ for hold_ in tx.legal_holds.open() if hold_.may_end(now) and hold_.state == PLACED]
+        ended = []
         for hold in due:
             with self.catalogue.reading() as tx:
                 covered = tx.legal_holds.covered(hold.hold_id)
@@ -244,7 +260,14 @@ class EndHolds:
             with self.catalogue.transaction() as tx:
                 tx.legal_holds.end(hold.hold_id, self.clock())
                 tx.audit.append("hold.ended", now=self.clock(), actor=_KEEPER, detail={"hold_id": hold.hold_id})
-        return due
+                ended.append(tx.legal_holds.get(hold.hold_id) or hold)
+        return ended
+
+    def left(self) -> list[LegalHold]:
+        """Return the holds that may end and have not: not all that they cover is in the vault yet."""
+        now = self.clock()
+        with self.catalogue.reading() as tx:
+            return [hold for hold in tx.legal_holds.open() if hold.may_end(now)]
 
     def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
         with self.catalogue.reading() as tx:

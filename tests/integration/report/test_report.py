@@ -15,7 +15,7 @@ from nightlight.catalogue.schema import audit
 from nightlight.catalogue.schema import jobs as table_of_jobs
 from nightlight.cli.report_commands import plain, rows
 from nightlight.cli.report_page import page, took
-from nightlight.flows.report import DecisionCount, TransparencyReports
+from nightlight.flows.report import DecisionCount, Sighting, TransparencyReports
 from nightlight.jobs import kinds
 from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import InvalidInput, StoreUnavailable
@@ -106,9 +106,10 @@ def report(quarter, in_use):
         raise StoreUnavailable("away")
 
     looks = {
-        "bucket of originals": lambda: ["cors: is 1 rules, should be none"],
+        "bucket of originals": lambda: Sighting(["cors: is 1 rules, should be none"]),
+        "bucket of renditions": lambda: Sighting([], ["ownership: the server does not know it, should be X"]),
         "bucket of vault": away,
-        "lifecycle": list,
+        "lifecycle": lambda: Sighting([]),
     }
     return reports(quarter, in_use, **looks).make(SINCE, UNTIL, takedown_hours=48)
 
@@ -127,18 +128,71 @@ def test_decisions_are_told_by_tier_and_band(report):
 
 
 def test_erasures_and_takedowns_are_told_against_their_deadlines(report):
-    assert (report.erasures.done, report.erasures.open, report.erasures.late, report.erasures.deadline_s) == (
-        501,
-        1,
-        1,
-        86400,
-    )
+    # One is open and one was late: neither is told.
+    assert report.erasures[:3] == (501, None, None)
+    assert report.erasures.deadline_s == 86400
     assert 0.5 < report.erasures.p50_s < 5 < report.erasures.p95_s < 60
     assert (report.takedowns.done, report.takedowns.late, report.takedowns.deadline_s) == (200, 0, 172_800)
     assert report.failures == {"render: decoder_sigkill": 12, "render: =cmd|x": 11}
     assert (report.swept["lapsed"], report.swept["deleted"]) == (120, None)
-    assert report.drift == {"bucket of originals": ["cors: is 1 rules, should be none"],
-                          "bucket of vault": ["could not be looked at: store_unavailable"], "lifecycle": []}  # fmt: skip
+    assert {where: found.lines() for where, found in report.drift.items()} == {
+        "bucket of originals": ["cors: is 1 rules, should be none"],
+        "bucket of renditions": ["unsupported: ownership: the server does not know it, should be X"],
+        "bucket of vault": ["could not be looked at: store_unavailable"], "lifecycle": [],
+    }  # fmt: skip
+    assert [where for where, found in report.drift.items() if found.fine] == ["lifecycle"]
+
+
+def told(report):
+    """What page, JSON and CSV tell, without what they are laid out as."""
+    return plain(report), list(rows(report)), page(report)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "open_", "shown"),
+    [
+        ([1.0] * 9, 0, (None, 0, 0)),
+        ([1.0] * 20, 3, (20, None, 0)),
+        ([1.0] * 20 + [90_000.0] * 2, 0, (22, 0, None)),  # few were late
+        ([1.0] * 2 + [90_000.0] * 20, 0, (22, 0, None)),  # few were in time, which late and done would tell
+        ([1.0] * 20 + [90_000.0] * 20, 0, (40, 0, 20)),
+        ([], 0, (0, 0, 0)),
+    ],
+)
+def test_what_was_late_is_not_told_where_it_is_rare_in_any_form(fresh, in_use, seconds, open_, shown):
+    with fresh.transaction() as tx:
+        jobs = [job(kinds.ERASE.name, SINCE, took_s) for took_s in seconds]
+        jobs += [job(kinds.ERASE.name, SINCE, None, "queued") for _ in range(open_)]
+        if jobs:
+            tx.connection.execute(insert(table_of_jobs), jobs)
+    report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    assert report.erasures[:3] == shown
+    data, table_rows, text = told(report)
+    named = {what: value for section, what, value in table_rows if section == "erasures"}
+    assert tuple(data["erasures"][name] for name in ("done", "open", "late")) == shown
+    assert tuple(named[name] for name in ("done", "open", "late")) == shown
+    row = text[text.index("<tr><td>Erasures</td>") :].split("</tr>")[0]
+    assert row.count(">few<") == shown.count(None)
+
+
+def test_a_day_and_a_share_that_would_tell_what_is_left_out_are_left_out(fresh, in_use):
+    first, second, third = (SINCE.date() + timedelta(days=number) for number in range(3))
+    with fresh.transaction() as tx:
+        tx.policies.count(first, DECIDED, {cell(in_use): 500, cell(in_use, subject_age="unknown"): 300})
+        tx.policies.count(second, DECIDED, {cell(in_use): 40})
+        # A rare kind about an unknown age: the share, times the whole, less the cells would tell it.
+        tx.policies.count(third, DECIDED, {cell(in_use, subject_age="unknown", relation="self"): 4})
+    report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    assert report.decisions == 844
+    assert list(report.days) == [first]  # without the second, 844 less both days would be the third's 4
+    hidden = {(cell_.tier, cell_.band) for cell_ in report.cells}
+    assert report.withheld == 0 or report.withheld >= 10
+    if ("full", "unknown") not in hidden:
+        assert report.unknown_share is None
+    data, table_rows, text = told(report)
+    assert data["unknown_share"] == report.unknown_share
+    assert [value for section, _, value in table_rows if section == "decisions by day"] == [800]
+    assert second.isoformat() not in json.dumps(data["days"])
 
 
 def test_what_is_rare_is_not_told_and_cannot_be_worked_out(quarter, in_use):
@@ -168,6 +222,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
         "17",
         "Tiers given, by age band",
         "as it should be",
+        "unsupported: ownership",
         "few deleted",
     ):
         assert part in text

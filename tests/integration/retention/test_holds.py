@@ -57,7 +57,7 @@ def services(flow_services, pair, tmp_path):  # noqa: F811
     object.__setattr__(flow_services.upload_flow, "originals", S3Store(pair.originals, service))
     flow_services.vault_store = S3Vault(pair.vault, worker, lock=True)
     work = JobRunner(flow_services.catalogue, flow_services.limits, flow_services.clock)
-    flow_services.holds = PlaceHolds(flow_services.catalogue, flow_services.clock)
+    flow_services.holds = PlaceHolds(flow_services.catalogue, flow_services.clock, PEOPLE)
     flow_services.vault = CopyToVault(work, flow_services.erase, flow_services.vault_store, unsealed, 10_000_000)
     flow_services.rename = RotateNames(
         work, flow_services.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
@@ -67,6 +67,9 @@ def services(flow_services, pair, tmp_path):  # noqa: F811
         flow_services.receipts, None, 10_000_000, flow_services.clock,
     )  # fmt: skip
     return flow_services
+
+
+PEOPLE = {"officer": ["officer", "officer-laptop"], "judge": ["judge"], "third": ["third", "t"], "a": ["a"], "b": ["b"]}
 
 
 def deliver(services):
@@ -86,7 +89,7 @@ def keys_of(pair, bucket):
 
 
 def place(services, **asked):
-    given = {"kind": "legal", "reference": "case-1", "until": None, "actor": "officer", **asked}
+    given = {"kind": "legal", "reference": "case-1", "until": None, "actor": "registrar", **asked}
     return services.holds.place(**given)
 
 
@@ -154,8 +157,14 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
     assert services.keep.end_due() == []
     with pytest.raises(InvalidInput, match="another person"):
         services.holds.approve(hold.hold_id, actor="officer")
+    with pytest.raises(InvalidInput, match="another person"):  # another token of the same person
+        services.holds.approve(hold.hold_id, actor="officer-laptop")
+    with pytest.raises(InvalidInput, match="none of the people"):
+        services.holds.approve(hold.hold_id, actor="passer-by")
     services.holds.approve(hold.hold_id, actor="judge")
-    assert [ended.hold_id for ended in services.keep.end_due()] == [hold.hold_id]
+    (ended_hold,) = services.keep.end_due()
+    assert (ended_hold.hold_id, ended_hold.state) == (hold.hold_id, "ended")
+    assert ended_hold.ended_at is not None
     assert [key for key in kept if key in keys_of(pair, pair.vault)] == []
     _, ended = receipts(services, two[1])
     assert (ended.kind, ended.objects, ended.versions, ended.residuals) == ("hold ended", moved + 1, moved + 1, [])
@@ -414,6 +423,26 @@ def test_a_hold_on_nothing_is_not_found(services, who):
         services.holds.get("0" * 32)
     with pytest.raises(NotFound):
         services.holds.approve("0" * 32, actor="t")
+
+
+def test_whoever_placed_a_hold_is_not_one_of_the_two_who_end_it(services, who, pair):
+    image = services.upload(who, pictures.jpeg(200, 200, seed=17)).image_id
+    assert "ready" in deliver(services)
+    held = services.holds.place(image_id=image, kind="legal", reference="r", until=None, actor="officer-laptop")
+    assert "vaulted" in deliver(services)
+    for subject in PEOPLE["officer"]:
+        with pytest.raises(InvalidInput, match="you have placed"):
+            services.holds.approve(held.hold_id, actor=subject)
+    services.holds.approve(held.hold_id, actor="judge")
+    assert services.keep.end_due() == []
+    services.holds.approve(held.hold_id, actor="third")
+    assert [hold.state for hold in services.keep.end_due()] == ["ended"]
+    assert services.keep.left() == []
+
+
+def test_where_nobody_is_named_nobody_may_approve(services):
+    with pytest.raises(InvalidInput, match="NIGHTLIGHT_AUTH_HOLD_APPROVERS"):
+        PlaceHolds(services.catalogue, services.clock).approve("0" * 32, actor="officer")
 
 
 def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back(services, who, pair):

@@ -126,7 +126,7 @@ def test_the_command_verifies_files_by_themselves(key, tmp_path):
     (tmp_path / "gap.jsonl").write_text(
         "\n".join(map(json.dumps, [envelopes[0], envelopes[2], changed(envelopes[3], objects=[])]))
     )
-    output = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=1))
+    output = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=2))
     assert len(output["receipts"]) == 2
     assert len(output["problems"]) == 2
     (tmp_path / "bad.json").write_text("{")
