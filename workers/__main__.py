@@ -32,7 +32,7 @@ from nightlight.wiring.operator_tools import hash_lists  # noqa: E402
 from nightlight.wiring.retention import open_sqs_consumer  # noqa: E402
 from nightlight.wiring.worker_container import build_worker  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
-from workers import health, schedule  # noqa: E402
+from workers import health, schedule, shutdown  # noqa: E402
 from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
+    shutdown.bound(settings.worker.shutdown_s, partial(shutil.rmtree, _METRICS_DIR, ignore_errors=True))
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]

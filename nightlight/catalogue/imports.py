@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, or_, select, update
 from nightlight.catalogue.images import DELETED, FAILED, RECEIVING, REJECTED
 from nightlight.catalogue.retention_schema import import_items, imports
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import images
+from nightlight.catalogue.schema import images, jobs
 from nightlight_core.ids import ImageId, ProfileId
 
 # Of a walk: it goes on, everything was queued, somebody took another one instead.
@@ -134,6 +134,13 @@ class Imports(Rows):
         """Return how many keys of a walk nobody has looked at yet."""
         query = select(func.count()).where(import_items.c.import_id == import_id, import_items.c.state == QUEUED)
         return self._count(query)
+
+    def refused_by_source(self, import_id: str, reason: str) -> int:
+        """Return how many keys of a walk wait because of what their job met last time, as ``store_denied``."""
+        joined = import_items.join(jobs, jobs.c.other_id == import_items.c.item_id)
+        query = select(func.count()).select_from(joined)
+        query = query.where(import_items.c.import_id == import_id, import_items.c.state == QUEUED)
+        return self._count(query.where(jobs.c.reason == reason))
 
     def refusals(self, import_id: str, *, limit: int) -> list[ImportItem]:
         """Return keys of a walk that were refused."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from nightlight_core.errors import InvalidInput
-from nightlight_core.ids import ProfileId
+from nightlight_core.ids import PROFILE_ID, PROFILE_ID_FORM, ProfileId
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 MAX_KEY_BYTES = 1024
 _MOST_STARS, _MOST_CHARS = 2, 300
-# A profile's id as ids.PROFILE_ID_PATTERN has it.
-_PROFILE = "(?P<profile>[A-Za-z0-9][A-Za-z0-9._~-]{0,127})"
-_HOLES = {"{profile}": _PROFILE, "*": "[^/]*", "**": ".*"}
+_HOLES = {"{profile}": f"(?P<profile>{PROFILE_ID})", "*": "[^/]*", "**": ".*"}
+# Why a key is nobody's picture.
+TOO_LONG, OTHER_FORM, NO_PROFILE_ID = "longer than S3 allows", "of another form", "its profile is no id"
 
 
 class KeyTemplate:
@@ -27,12 +27,25 @@ class KeyTemplate:
             message = f"a key template has {{profile}} once, and at most two * or ** for what varies, not {text!r}"
             raise InvalidInput(message)
         self.text = text
-        self._pattern = re.compile("".join(_HOLES.get(part) or re.escape(part) for part in parts), re.DOTALL)
+        self._pattern = _compiled(parts, _HOLES)
+        self._any_profile = _compiled(parts, {**_HOLES, "{profile}": "[^/]+"})
 
     def profile(self, key: str) -> ProfileId | None:
         """Return the profile that a key names; None where the key is of another form."""
         match = self._pattern.fullmatch(key) if len(key) <= MAX_KEY_BYTES else None
         return ProfileId(match["profile"]) if match is not None else None
+
+    def why_not(self, key: str) -> str:
+        """Return why a key names no profile: so that somebody sees whether the template or the key is wrong."""
+        if len(key) > MAX_KEY_BYTES:
+            return TOO_LONG
+        if self._any_profile.fullmatch(key) is None:
+            return OTHER_FORM
+        return f"{NO_PROFILE_ID}: an id is {PROFILE_ID_FORM}"
+
+
+def _compiled(parts: list[str], holes: dict[str, str]) -> re.Pattern[str]:
+    return re.compile("".join(holes.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
 
 def parse_uri(uri: str) -> tuple[str, str]:

@@ -135,7 +135,7 @@ def test_a_declaration_with_words_that_are_not_known(stack, client, body):
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
 
-@pytest.mark.parametrize("profile_id", ["%2e%2e", "a%20b", "x" * 129, "a%2fb", "%00", "-a"])
+@pytest.mark.parametrize("profile_id", ["%2e%2e", "a%20b", "x" * 129, "a%2fb", "%00", ".a"])
 def test_profile_ids_that_are_none(stack, client, profile_id):
     body = {"band": "adult", "assurance": "verified"}
     answer = httpx.put(f"{stack.url}/v1/profiles/{profile_id}", json=body, headers=bearer(client))

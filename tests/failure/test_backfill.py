@@ -1,5 +1,6 @@
 """A bucket of thousands of objects (ten, where it may be slow), whose walk is killed twice: every object is queued once, and done once."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -69,19 +70,23 @@ def count(catalogue, *where):
         return tx.connection.execute(select(func.count()).where(*where)).scalar_one()
 
 
-def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, record_property):
+def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, record_property, tmp_path):
     with postgres_database() as database, catalogue_at(database) as catalogue:
         variables = environment(avatars, database)
         for ahead in (1, OBJECTS // 2):
             # Nobody takes what is queued, so it stops there and waits, to be killed.
-            child = backfill(avatars, variables, "--no-wait", "--ahead", str(ahead))
+            child = backfill(avatars, variables, "--no-wait", "--ahead", str(ahead), "--unmatched", tmp_path / "u.csv")
             eventually(lambda ahead=ahead: count(catalogue, import_items.c.state == "queued") > ahead)
             child.kill()
             child.communicate()
         assert 0 < count(catalogue, import_items.c.state == "queued") < OBJECTS
         begin = time.monotonic()
-        child = backfill(avatars, variables, "--no-wait", "--json")
+        child = backfill(avatars, variables, "--no-wait", "--json", "--unmatched", tmp_path / "u.csv")
         out, _ = child.communicate(timeout=HANG_S)
+        with (tmp_path / "u.csv").open(newline="") as file:
+            assert {tuple(row) for row in csv.reader(file)} == {
+                (f"users/other-{number}.txt", "of another form") for number in range(7)
+            }
         record_property("seconds", time.monotonic() - begin)
         assert child.returncode == 0, out
         with catalogue.reading() as tx:

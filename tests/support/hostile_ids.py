@@ -7,7 +7,7 @@ IDS = [
     "..", ".", "../..", "...", "%2e%2e", "%2E%2E/victim", ".%2e", "%2e%2e%2fvictim", "%252e%252e", "..\\victim", "\\victim",
     "victim\n", "\nvictim", "victim\r\nX-Evil: 1", "\t", " victim", "victim ", "vic tim", "", "v" * 129, "v" * 100_000,
     "v\u00efctim", "\u202evictim", "\uff56ictim", "\u2024\u2024/victim", "\U0001f47b", "\ud800", "victim\u0000",
-    "http://127.0.0.1/victim", "{profile_id}", "{0}", "%s", "~victim", "-victim", "_victim", "victim'--", "<victim>",
+    "http://127.0.0.1/victim", "{profile_id}", "{0}", "%s", ".victim", "victim:x", "victim|x", "*", "victim'--", "<victim>",
     None, 7, True, 1.5, b"victim", ["victim"], {"id": "victim"},
 ]  # fmt: skip
 VERSIONS = [

@@ -10,9 +10,9 @@ import re
 from urllib.parse import quote
 
 from nightlight_client.models import InvalidId
-from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, TRACE_ID_PATTERN
+from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_FORM, PROFILE_ID_PATTERN, TRACE_ID_PATTERN
 
-_ACCOUNT = re.compile(PROFILE_ID_PATTERN), "1 to 128 letters, digits or ._~-, and begins with a letter or digit"
+_ACCOUNT = re.compile(PROFILE_ID_PATTERN), PROFILE_ID_FORM
 _FORMS = {
     **dict.fromkeys(("profile_id", "viewer_id", "network"), _ACCOUNT),
     "image_id": (re.compile(IMAGE_ID_PATTERN), "32 hexadecimal digits"),

@@ -18,9 +18,12 @@ ImageId = NewType("ImageId", str)
 JobId = NewType("JobId", str)
 TraceId = NewType("TraceId", str)
 
-# Long enough for a UUID, a Snowflake or an e-mail-free handle; the characters are RFC 3986's
-# unreserved ones, so that the id stands unescaped in a path.
-PROFILE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+# A UUID, a Snowflake, random base64url (RFC 4648, section 5) and what looks like an e-mail address. The characters are
+# RFC 3986's unreserved ones and @ + =, which clients percent-encode in paths. A dot does not come first: no client and
+# no proxy may take an id for `.` or `..`, which are resolved even where they are percent-encoded.
+PROFILE_ID = r"[A-Za-z0-9_~@+=-][A-Za-z0-9._~@+=-]{0,127}"
+PROFILE_ID_PATTERN = rf"^{PROFILE_ID}$"
+PROFILE_ID_FORM = "1 to 128 letters, digits or ._~@+=-, and does not begin with a dot"
 IMAGE_ID_PATTERN = r"^[0-9a-f]{32}$"
 TRACE_ID_PATTERN = IMAGE_ID_PATTERN
 _PROFILE_ID = re.compile(PROFILE_ID_PATTERN)
@@ -30,7 +33,7 @@ _IMAGE_ID = re.compile(IMAGE_ID_PATTERN)
 def parse_profile_id(text: str) -> ProfileId:
     """Return ``text`` as a profile id, or raise InvalidInput."""
     if not _PROFILE_ID.fullmatch(text):
-        raise InvalidInput("a profile id is 1 to 128 letters, digits or ._~- and begins with a letter or digit")
+        raise InvalidInput(f"a profile id is {PROFILE_ID_FORM}")
     return ProfileId(text)
 
 

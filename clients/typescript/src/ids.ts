@@ -3,12 +3,12 @@
 
 import { Problem } from "./problems.js";
 
-const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
+const ACCOUNT = /^[A-Za-z0-9_~@+=-][A-Za-z0-9._~@+=-]{0,127}$/;
 const RANDOM = /^[0-9a-f]{32}$/;
 const FORMS: Record<string, [RegExp, string]> = {
-    profile_id: [ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"],
-    viewer_id: [ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"],
-    network: [ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"],
+    profile_id: [ACCOUNT, "1 to 128 letters, digits or ._~@+=-, and does not begin with a dot"],
+    viewer_id: [ACCOUNT, "1 to 128 letters, digits or ._~@+=-, and does not begin with a dot"],
+    network: [ACCOUNT, "1 to 128 letters, digits or ._~@+=-, and does not begin with a dot"],
     image_id: [RANDOM, "32 hexadecimal digits"],
     trace_id: [RANDOM, "32 hexadecimal digits"],
     version: [/^[1-9][0-9]{0,9}$/, "a whole number from 1 on"],

@@ -15,7 +15,7 @@ from nightlight.catalogue.imports import DROPPED, LISTED, ImportItem, ImportRun,
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue_many
 from nightlight.jobs.lanes import BACKGROUND, URGENT
-from nightlight_core.errors import Conflict, InvalidInput, NotFound
+from nightlight_core.errors import Conflict, InvalidInput, NotFound, StoreDenied
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 _TRIES = 5
 _MOST_SHOWN = 20
 _Answer = TypeVar("_Answer")
+
+
+class UnmatchedKey(NamedTuple):
+    """A key that is nobody's picture, and why."""
+
+    key: str
+    why: str
 
 
 class NotificationCounts(NamedTuple):
@@ -77,9 +84,18 @@ class Backfill:
             return run
 
     def walk(
-        self, import_id: str, bucket: str, template: KeyTemplate, pages: Callable[[dict[str, Any]], Iterator[Page]]
+        self,
+        import_id: str,
+        bucket: str,
+        template: KeyTemplate,
+        pages: Callable[[dict[str, Any]], Iterator[Page]],
+        left_out: Callable[[Sequence[UnmatchedKey]], None] = lambda _: None,
     ) -> Iterator[NotificationCounts]:
-        """Go on with a walk to its end; yield what came of each page, once it is written."""
+        """Go on with a walk to its end; yield what came of each page, once it is written.
+
+        ``left_out`` is told the keys of a page that are nobody's picture before the page is written: a walk that is
+        killed in between tells them twice, and never not at all.
+        """
         with self.catalogue.reading() as tx:
             run = tx.imports.walk(import_id)
         if run is None:
@@ -90,6 +106,8 @@ class Backfill:
                 for key in listed
                 if (profile_id := template.profile(key.key))
             ]
+            taken = {source.key for source in sources}
+            left_out([UnmatchedKey(key.key, template.why_not(key.key)) for key in listed if key.key not in taken])
             yield self._write(import_id, sources, len(listed) - len(sources), cursor)
         with self.catalogue.transaction() as tx:
             tx.imports.end(import_id, LISTED, self.clock())
@@ -106,6 +124,11 @@ class Backfill:
         """Return the newest walks, each with how many of its keys are in each state."""
         with self.catalogue.reading() as tx:
             return [(run, tx.imports.counts(run.import_id)) for run in tx.imports.walks(limit=_MOST_SHOWN)]
+
+    def denied(self, import_id: str) -> int:
+        """Return how many keys wait because the other bucket refused them to the workers, who ask again."""
+        with self.catalogue.reading() as tx:
+            return tx.imports.refused_by_source(import_id, StoreDenied.code)
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""

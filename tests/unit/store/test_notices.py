@@ -101,7 +101,12 @@ def test_nothing_but_our_own_error_comes_of_any_json(body):
         ("avatars/{profile}/*", "avatars/u-81/a/b.png", None),
         ("**/{profile}/*.jpg", "x/y/u.8_1~/z.jpg", "u.8_1~"),
         ("{profile}", "a/b", None),
-        ("{profile}", "-a", None),
+        ("{profile}", "-a_b-", "-a_b-"),  # random base64url begins with - or _ once in 32 times
+        ("{profile}", "_a", "_a"),
+        ("{profile}.jpg", "ann+x@example.org.jpg", "ann+x@example.org"),
+        ("{profile}", ".a", None),
+        ("{profile}", "..", None),
+        ("{profile}", "a b", None),
         ("{profile}", "a" * 129, None),
         ("{profile}", "a\n", None),
         ("a.c/{profile}", "abc/u", None),  # a dot is a dot
@@ -112,6 +117,22 @@ def test_nothing_but_our_own_error_comes_of_any_json(body):
 )
 def test_a_template_finds_the_profile_in_a_key(template, key, profile):
     assert KeyTemplate(template).profile(key) == profile
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("users/u-1/face.png", "of another form"),
+        ("users/a b/face.jpg", "its profile is no id"),
+        ("users/../face.jpg", "its profile is no id"),
+        ("users/" + "a" * 129 + "/face.jpg", "its profile is no id"),
+        ("users/" + "a" * 1100 + "/face.jpg", "longer than S3 allows"),
+    ],
+)
+def test_a_template_says_why_a_key_is_nobodys(key, why):
+    template = KeyTemplate("users/{profile}/face.jpg")
+    assert template.profile(key) is None
+    assert template.why_not(key).startswith(why)
 
 
 @pytest.mark.parametrize(
