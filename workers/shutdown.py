@@ -37,7 +37,7 @@ def _install(most_s: float, clean: Callable[[], object], **_: object) -> None:
     """Put a clock before what Celery does with each signal."""
     begun = threading.Event()
 
-    def told(previous: Any, number: int, frame: Any) -> None:
+    def handle(previous: Any, number: int, frame: Any) -> None:
         if not begun.is_set():
             begun.set()
             timer = threading.Timer(most_s, _end, (clean,))
@@ -47,7 +47,7 @@ def _install(most_s: float, clean: Callable[[], object], **_: object) -> None:
             previous(number, frame)
 
     for number in _SIGNALS:
-        signal.signal(number, partial(told, signal.getsignal(number)))
+        signal.signal(number, partial(handle, signal.getsignal(number)))
 
 
 def _end(clean: Callable[[], object]) -> None:

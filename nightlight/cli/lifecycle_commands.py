@@ -42,7 +42,7 @@ def plan_(
     Exits with 2 if there is something to do. Example: `nightlight lifecycle plan --out review.json`
     """
     from nightlight.retention.plan_file import write_plans
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     with lifecycle(Settings()) as flow:
         plans = [flow.plan(name) for name in bucket or flow.buckets]
@@ -73,7 +73,7 @@ def apply(
     not stop the others. Example: `nightlight lifecycle apply review.json`
     """
     from nightlight.retention.plan_file import read_digests, refuse_stale
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     _refuse_silent_question(as_json=as_json, yes=yes or saved is not None)
     digests = read_digests(saved) if saved is not None else {}
@@ -85,7 +85,7 @@ def apply(
             plans[name] = flow.plan(name)
             refuse_stale(plans[name], digest)
 
-        def one(name: str) -> dict[str, Any]:
+        def apply_to(name: str) -> dict[str, Any]:
             plan = plans[name] if name in plans else flow.plan(name)
             touched = effects(flow, plan, count=count and name not in plans)
             _confirmed(plan, touched, f"Apply this to {name}?", yes=yes or name in plans, as_json=as_json)
@@ -94,7 +94,7 @@ def apply(
                 say(f"{name}: applied ({result.changes} changes); `nightlight lifecycle undo {name}` takes it back")
             return {**plan_values(plan, touched), "snapshot": result.snapshot_id}
 
-        results, failed = for_each(digests or bucket or flow.buckets, one)
+        results, failed = for_each(digests or bucket or flow.buckets, apply_to)
     _end(results, failed=failed, as_json=as_json)
 
 
@@ -110,7 +110,7 @@ def undo(
     Rules of somebody else stay as they are now: what its owner has removed meanwhile is not brought back.
     Example: `nightlight lifecycle undo nightlight-originals --to 12`
     """
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     _refuse_silent_question(as_json=as_json, yes=yes)
     with lifecycle(Settings()) as flow:
@@ -126,7 +126,7 @@ def undo(
 @app.command()
 def history(bucket: BucketName, as_json: JsonFlag = False) -> None:
     """Show what `undo --to` can go back to, the newest first. Example: `nightlight lifecycle history my-bucket`."""
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     with lifecycle(Settings()) as flow:
         snapshots = flow.history(bucket)
@@ -151,20 +151,20 @@ def import_(
     Example: `nightlight lifecycle import nightlight-originals old-cleanup --yes`
     """
     from nightlight.retention.lifecycle_drift import in_words
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     _refuse_silent_question(as_json=as_json, yes=yes)
     with lifecycle(Settings()) as flow:
-        found = flow.foreign(bucket, rule)
+        foreign_rule = flow.foreign(bucket, rule)
         wanted = {each.rule_id: each for each in flow.wanted(bucket)}.get(rule)
         then = f"becomes {in_words(wanted)}" if wanted is not None else "is removed: the policy has no such rule"
         if not as_json:
-            say(f"{bucket}: {rule} is {in_words(found)}; with the next `apply` it {then}")
+            say(f"{bucket}: {rule} is {in_words(foreign_rule)}; with the next `apply` it {then}")
         if not yes and not typer.confirm(f"Take {rule} over?"):
             raise typer.Abort
-        flow.adopt(bucket, found)
+        flow.adopt(bucket, foreign_rule)
     if as_json:
-        print_json({"bucket": bucket, "rule": rule, "is": in_words(found), "wanted": in_words(wanted)})
+        print_json({"bucket": bucket, "rule": rule, "is": in_words(foreign_rule), "wanted": in_words(wanted)})
 
 
 @app.command()
@@ -179,7 +179,7 @@ def render(
     error. Example: `nightlight lifecycle render terraform --policy policies > lifecycle.tf`
     """
     from nightlight.retention.exports import EXPORT_FORMATS, warnings
-    from nightlight.wiring.lifecycle import offline_rules
+    from nightlight.wiring.bucket_lifecycle import offline_rules
     from nightlight_core.errors import NotFound
 
     if form not in EXPORT_FORMATS:

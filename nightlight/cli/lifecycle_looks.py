@@ -38,7 +38,7 @@ def drift(
     Example: `nightlight lifecycle drift --json --metrics /var/lib/node_exporter/nightlight.prom`
     """
     from nightlight.retention.lifecycle_drift import as_values
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     with lifecycle(Settings()) as flow:
         while True:
@@ -64,7 +64,7 @@ def verify(
 
     Example: `nightlight lifecycle verify --bucket nightlight-renditions`
     """
-    from nightlight.wiring.lifecycle import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     with lifecycle(Settings()) as flow:
         late: list[OverdueObject] = []
@@ -103,5 +103,5 @@ def _print_drift(results: list[dict[str, Any]], *, as_json: bool) -> None:
 def _write_metrics(path: Path, results: list[dict[str, Any]], flow: ManageLifecycle) -> None:
     from nightlight.retention.drift_metrics import write_drift_metrics
 
-    found = {result["bucket"]: len(result["drift"]) for result in results if "drift" in result}
-    write_drift_metrics(path, found, flow.clock())
+    counts = {result["bucket"]: len(result["drift"]) for result in results if "drift" in result}
+    write_drift_metrics(path, counts, flow.clock())

@@ -31,8 +31,8 @@ def for_each(buckets: Iterable[str], do: Callable[[str], dict[str, Any]]) -> tup
             results.append({"bucket": name, **do(name)})
         except NightlightError as error:
             failed = True
-            told = {"code": error.code, "message": str(error), "retryable": error.retryable}
-            results.append({"bucket": name, "error": told})
+            failure = {"code": error.code, "message": str(error), "retryable": error.retryable}
+            results.append({"bucket": name, "error": failure})
     return results, failed
 
 

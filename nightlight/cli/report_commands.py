@@ -33,7 +33,7 @@ def report(
     The page needs the extra `nightlight[report]`. Settings come from NIGHTLIGHT_* as for `nightlight lifecycle`.
     Example: `nightlight report --since 2026-10-01 --until 2027-01-01 --out q4`
     """
-    from nightlight.wiring.lifecycle import open_report
+    from nightlight.wiring.bucket_lifecycle import open_report
 
     tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     end = until.replace(tzinfo=UTC) if until is not None else tomorrow
@@ -59,7 +59,8 @@ def plain(transparency: TransparencyReport) -> dict[str, Any]:
     values["cells"] = [cell._asdict() for cell in transparency.cells]
     values |= {name: getattr(transparency, name)._asdict() for name in ("erasures", "takedowns")}
     values["drift"] = {
-        where: {"as_it_should_be": found.fine, **found._asdict()} for where, found in transparency.drift.items()
+        where: {"as_it_should_be": findings.fine, **findings._asdict()}
+        for where, findings in transparency.drift.items()
     }
     values |= {name: getattr(transparency, name).isoformat() for name in ("since", "until", "made_at")}
     return values
@@ -85,6 +86,6 @@ def rows(transparency: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
     for section in ("holds", "swept", "uploads", "failures"):
         for what, value in getattr(transparency, section).items():
             yield section, what, value
-    for where, found in transparency.drift.items():
-        for sentence in found.lines() or ["as it should be"]:
+    for where, findings in transparency.drift.items():
+        for sentence in findings.lines() or ["as it should be"]:
             yield "drift", where, sentence

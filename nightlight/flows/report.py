@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _DAY_S = 86_400.0
 
 
-class Sighting(NamedTuple):
+class BucketFindings(NamedTuple):
     """How a bucket was found, in sentences: what has drifted, and what the server cannot be asked about.
 
     ``unseen`` is the code of why it could not be looked at at all.
@@ -50,7 +50,7 @@ class Sighting(NamedTuple):
 
 
 # What looks at a bucket. It raises where that cannot be looked at.
-Look = Callable[[], Sighting]
+Look = Callable[[], BucketFindings]
 
 
 class Durations(NamedTuple):
@@ -94,7 +94,7 @@ class TransparencyReport:
     swept: dict[str, int | None]
     uploads: dict[str, int | None]
     failures: dict[str, int | None]
-    drift: dict[str, Sighting]
+    drift: dict[str, BucketFindings]
     tiers: list[str] = field(default_factory=list)
     bands: list[str] = field(default_factory=list)
 
@@ -205,10 +205,10 @@ class TransparencyReports:
         ordered = sorted(done)
         late = sum(seconds > deadline_s for seconds in ordered)
         hidden = self._small(late) or self._small(len(ordered) - late)
-        told = self._shown(len(ordered)), self._shown(open_), None if hidden else late
+        counts = self._shown(len(ordered)), self._shown(open_), None if hidden else late
         if len(ordered) < self.threshold:
-            return Durations(*told, None, None, deadline_s)
-        return Durations(*told, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
+            return Durations(*counts, None, None, deadline_s)
+        return Durations(*counts, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
@@ -220,8 +220,8 @@ def _opened(at: datetime, actor: str, detail: Mapping[str, Any]) -> dict[str, An
     return {"at": at.isoformat(), "by": actor, **detail}
 
 
-def _looked(look: Look) -> Sighting:
+def _looked(look: Look) -> BucketFindings:
     try:
         return look()
     except NightlightError as error:
-        return Sighting([], unseen=error.code)
+        return BucketFindings([], unseen=error.code)

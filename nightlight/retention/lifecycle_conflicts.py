@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from nightlight.retention.lifecycle_rule import LifecycleRule
 
 
-def overlap(one: LifecycleRule, other: LifecycleRule) -> bool:
+def overlap(first: LifecycleRule, second: LifecycleRule) -> bool:
     """Say whether an object could match both rules: its key, its tags and its size."""
-    values = dict(one.tags)
-    least = max(one.larger_than or 0, other.larger_than or 0)
-    most = min((rule.smaller_than for rule in (one, other) if rule.smaller_than is not None), default=None)
+    values = dict(first.tags)
+    least = max(first.larger_than or 0, second.larger_than or 0)
+    most = min((rule.smaller_than for rule in (first, second) if rule.smaller_than is not None), default=None)
     return (
-        (one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix))
-        and all(values.get(name, value) == value for name, value in other.tags)
+        (first.prefix.startswith(second.prefix) or second.prefix.startswith(first.prefix))
+        and all(values.get(name, value) == value for name, value in second.tags)
         and (most is None or least + 1 < most)
     )
 
 
-def narrower(one: LifecycleRule, other: LifecycleRule) -> bool:
+def narrower(first: LifecycleRule, second: LifecycleRule) -> bool:
     """Say whether every object of one rule matches the other too, and not the other way round."""
-    return _within(one, other) and not _within(other, one)
+    return _within(first, second) and not _within(second, first)
 
 
 def refused_pairs(rules: Sequence[LifecycleRule], apart: Sequence[str]) -> list[tuple[LifecycleRule, LifecycleRule]]:
@@ -82,10 +82,13 @@ def days_kept(key: str, tags: Mapping[str, str], size: int, wanted: Sequence[Lif
     return min(days, default=None)
 
 
-def _within(one: LifecycleRule, other: LifecycleRule) -> bool:
+def _within(first: LifecycleRule, second: LifecycleRule) -> bool:
     return (
-        one.prefix.startswith(other.prefix)
-        and set(other.tags) <= set(one.tags)
-        and (other.larger_than or 0) <= (one.larger_than or 0)
-        and (other.smaller_than is None or (one.smaller_than is not None and one.smaller_than <= other.smaller_than))
+        first.prefix.startswith(second.prefix)
+        and set(second.tags) <= set(first.tags)
+        and (second.larger_than or 0) <= (first.larger_than or 0)
+        and (
+            second.smaller_than is None
+            or (first.smaller_than is not None and first.smaller_than <= second.smaller_than)
+        )
     )

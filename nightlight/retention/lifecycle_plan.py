@@ -121,16 +121,16 @@ def plan_return(
     ``ours`` are those of ours among ``earlier``. A rule that somebody else has removed or changed meanwhile is theirs:
     it is not brought back.
     """
-    mine = {rule.rule_id for rule in (*ours, *applied)}
-    back = {name: raw for name, raw in rules_by_id(earlier).items() if name in mine}
+    own_ids = {rule.rule_id for rule in (*ours, *applied)}
+    back = {name: raw for name, raw in rules_by_id(earlier).items() if name in own_ids}
     present = rules_by_id(live)
     actions = []
-    for name in sorted(mine & (back.keys() | present.keys())):
+    for name in sorted(own_ids & (back.keys() | present.keys())):
         before = read_rule(present[name]) if name in present else None
         after = read_rule(back[name]) if name in back else None
         step = PlanStep.ADD if before is None else PlanStep.REMOVE if after is None else PlanStep.CHANGE
         actions.append(PlannedChange(PlanStep.KEEP if before == after else step, name, before, after))
-    foreign = {name: raw for name, raw in present.items() if name not in mine}
+    foreign = {name: raw for name, raw in present.items() if name not in own_ids}
     actions += [
         PlannedChange(PlanStep.FOREIGN, name, read_rule(raw), read_rule(raw)) for name, raw in sorted(foreign.items())
     ]

@@ -24,19 +24,20 @@ _MOST_BYTES = 50_000_000
 
 def write_plans(path: Path, plans: Sequence[tuple[LifecyclePlan, Mapping[str, Any]]], now: datetime) -> None:
     """Write plans, each with what is told of it; the digest is what they are known by."""
-    entries = [{**told, "bucket": plan.bucket, "digest": plan.digest} for plan, told in plans]
+    entries = [{**summary, "bucket": plan.bucket, "digest": plan.digest} for plan, summary in plans]
     document = {"format": FORMAT, "made_at": now.isoformat(), "plans": entries}
     path.write_text(json.dumps(document, indent=2, default=str) + "\n", "utf-8")
 
 
 def read_digests(path: Path) -> dict[str, str]:
-    """Return the digest of each bucket's plan in a file; raise InvalidInput where it is no saved plan, or OSError."""
-    text = files.read_bytes(path, _MOST_BYTES)
+    """Return the digest of each bucket's plan in a file; raise InvalidInput where it is no saved plan."""
     try:
-        document = json.loads(text)
+        document = json.loads(files.read_bytes(path, _MOST_BYTES))
         if document["format"] != FORMAT:
             raise InvalidInput(f"{path} is a saved plan of another release: {document['format']!r}")
         return {str(entry["bucket"]): str(entry["digest"]) for entry in document["plans"]}
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{path} is no saved plan") from error
 

@@ -37,8 +37,8 @@ def test_a_worker_ends_in_time_with_a_backlog_and_its_pictures_are_made_by_the_n
         images = []
         for number in range(ROUNDS):
             images += [client.upload("busy", picture).image_id for _ in range(BACKLOG)]
-            before = made(client, images)
-            assert eventually(partial(more, client, tuple(images), before))  # its children are at work
+            before = finished(client, images)
+            assert eventually(partial(grown, client, tuple(images), before))  # its children are at work
             worker = stack.children["worker"]
             begin = time.monotonic()
             for pid in (worker.pid, *descendants(worker.pid)):
@@ -51,14 +51,14 @@ def test_a_worker_ends_in_time_with_a_backlog_and_its_pictures_are_made_by_the_n
             record_property(f"ended_s_{number}", round(time.monotonic() - begin, 1))
             stack.start_worker()
         assert client.wait(images[-1], timeout_s=HANG_S).state == "ready"
-        eventually(lambda: made(client, images) == len(images))
+        eventually(lambda: finished(client, images) == len(images))
 
 
-def more(client, images, before):
-    return made(client, images) > before
+def grown(client, images, before):
+    return finished(client, images) > before
 
 
-def made(client, images):
+def finished(client, images):
     """Return how many of the images are past their rendering: of one profile only the newest stays ready."""
     return sum(client.image(image_id).state in {"ready", "replaced", "superseded", "deleted"} for image_id in images)
 

@@ -180,7 +180,10 @@ class ManageLifecycle:
             raw = rules_by_id(present).get(rule.rule_id)
             if raw is None or read_rule(raw) != rule:
                 raise LifecycleRefused(f"{name}: {rule.rule_id} has changed meanwhile; import again")
-            ours = [*(mine for mine in last.rules if mine.get("ID") != rule.rule_id), *rules_as_values([raw])]
+            ours = [
+                *(own_rule for own_rule in last.rules if own_rule.get("ID") != rule.rule_id),
+                *rules_as_values([raw]),
+            ]
             known: list[Raw] = [*rules_as_values(present)] if last.present is None else [
                 *(each for each in last.present if each.get("ID") != rule.rule_id), *rules_as_values([raw]),
             ]  # fmt: skip

@@ -15,7 +15,7 @@ from nightlight.catalogue.schema import audit
 from nightlight.catalogue.schema import jobs as table_of_jobs
 from nightlight.cli.report_commands import plain, rows
 from nightlight.cli.report_page import page, took
-from nightlight.flows.report import DecisionCount, Sighting, TransparencyReports
+from nightlight.flows.report import BucketFindings, DecisionCount, TransparencyReports
 from nightlight.jobs import kinds
 from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import InvalidInput, StoreUnavailable
@@ -106,10 +106,10 @@ def report(quarter, in_use):
         raise StoreUnavailable("away")
 
     looks = {
-        "bucket of originals": lambda: Sighting(["cors: is 1 rules, should be none"]),
-        "bucket of renditions": lambda: Sighting([], ["ownership: the server does not know it, should be X"]),
+        "bucket of originals": lambda: BucketFindings(["cors: is 1 rules, should be none"]),
+        "bucket of renditions": lambda: BucketFindings([], ["ownership: the server does not know it, should be X"]),
         "bucket of vault": away,
-        "lifecycle": lambda: Sighting([]),
+        "lifecycle": lambda: BucketFindings([]),
     }
     return reports(quarter, in_use, **looks).make(SINCE, UNTIL, takedown_hours=48)
 
@@ -135,15 +135,15 @@ def test_erasures_and_takedowns_are_told_against_their_deadlines(report):
     assert (report.takedowns.done, report.takedowns.late, report.takedowns.deadline_s) == (200, 0, 172_800)
     assert report.failures == {"render: decoder_sigkill": 12, "render: =cmd|x": 11}
     assert (report.swept["lapsed"], report.swept["deleted"]) == (120, None)
-    assert {where: found.lines() for where, found in report.drift.items()} == {
+    assert {where: findings.lines() for where, findings in report.drift.items()} == {
         "bucket of originals": ["cors: is 1 rules, should be none"],
         "bucket of renditions": ["unsupported: ownership: the server does not know it, should be X"],
         "bucket of vault": ["could not be looked at: store_unavailable"], "lifecycle": [],
     }  # fmt: skip
-    assert [where for where, found in report.drift.items() if found.fine] == ["lifecycle"]
+    assert [where for where, findings in report.drift.items() if findings.fine] == ["lifecycle"]
 
 
-def told(report):
+def forms(report):
     """What page, JSON and CSV tell, without what they are laid out as."""
     return plain(report), list(rows(report)), page(report)
 
@@ -167,7 +167,7 @@ def test_what_was_late_is_not_told_where_it_is_rare_in_any_form(fresh, in_use, s
             tx.connection.execute(insert(table_of_jobs), jobs)
     report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
     assert report.erasures[:3] == shown
-    data, table_rows, text = told(report)
+    data, table_rows, text = forms(report)
     named = {what: value for section, what, value in table_rows if section == "erasures"}
     assert tuple(data["erasures"][name] for name in ("done", "open", "late")) == shown
     assert tuple(named[name] for name in ("done", "open", "late")) == shown
@@ -189,7 +189,7 @@ def test_a_day_and_a_share_that_would_tell_what_is_left_out_are_left_out(fresh, 
     assert report.withheld == 12
     assert {cell_.band for cell_ in report.cells} == {"adult", "unknown"}
     assert report.unknown_share is None
-    data, table_rows, _ = told(report)
+    data, table_rows, _ = forms(report)
     assert data["unknown_share"] == report.unknown_share
     assert [value for section, _, value in table_rows if section == "decisions by day"] == [800]
     assert second.isoformat() not in json.dumps(data["days"])

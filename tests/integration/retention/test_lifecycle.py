@@ -281,8 +281,8 @@ def test_a_rule_of_somebody_elses_is_taken_over_as_it_is(flow, pair):
     bucket = BucketClient(pair.owner, pair.originals)
     bucket.put([FOREIGN])
     lifecycle.apply(lifecycle.plan(pair.originals))
-    found = lifecycle.foreign(pair.originals, "logs")
-    lifecycle.adopt(pair.originals, found)
+    foreign_rule = lifecycle.foreign(pair.originals, "logs")
+    lifecycle.adopt(pair.originals, foreign_rule)
     assert lifecycle.drift(pair.originals) == []
     (change,) = lifecycle.plan(pair.originals).changes
     assert (change.rule_id, change.step) == ("logs", PlanStep.REMOVE)
@@ -307,8 +307,8 @@ def test_what_a_foreign_rule_deletes_sooner_is_counted_and_the_vault_is_looked_a
     (effect,) = [each for each in lifecycle.touched(plan) if each.sooner]
     # What is tagged `replaced` goes after a day by our own rule.
     assert (effect.rule_id, effect.objects, effect.bytes, effect.counted) == ("theirs", 2, 200, True)
-    (found,) = [action for action in lifecycle.plan(pair.vault).actions if action.sooner]
-    assert "DELETES SOONER than the vault (until its hold ends): under o/" in found.notes[0]
+    (foreign_rule,) = [action for action in lifecycle.plan(pair.vault).actions if action.sooner]
+    assert "DELETES SOONER than the vault (until its hold ends): under o/" in foreign_rule.notes[0]
     lifecycle.apply(lifecycle.plan(pair.vault))
     assert {raw["ID"] for raw in BucketClient(pair.owner, pair.vault).rules()} == {"theirs", "nightlight-uploads"}
 

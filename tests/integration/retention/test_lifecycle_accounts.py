@@ -88,6 +88,6 @@ def test_a_profile_that_is_not_there_and_a_bucket_named_twice_are_errors(world):
     twice = [{"use": "originals", "bucket": names[0]}] * 2
     for targets, message in ((nobody, "nobody"), (twice, "twice")):
         more = {**environment, "NIGHTLIGHT_RETENTION_LIFECYCLE_TARGETS": json.dumps(targets)}
-        told = json.loads(run(more, "plan", "--json", code=1))["error"]
-        assert told["code"] == "settings_refused"
-        assert message in told["message"]
+        failure = json.loads(run(more, "plan", "--json", code=1))["error"]
+        assert failure["code"] == "settings_refused"
+        assert message in failure["message"]

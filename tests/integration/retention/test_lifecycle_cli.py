@@ -207,17 +207,17 @@ STEPS = (
 def test_the_transcript_of_the_page(world, tmp_path, monkeypatch):
     """Every line of docs/lifecycle.md is what the commands say, in this order, and so is each exit code."""
     monkeypatch.chdir(tmp_path)
-    told = []
+    transcript_lines = []
     for step in STEPS:
-        told.append(f"$ {step}" if step != BY_HAND else step)
+        transcript_lines.append(f"$ {step}" if step != BY_HAND else step)
         if step == BY_HAND:
             world.bucket().put([raw for raw in world.bucket().rules() if raw["ID"] != "nightlight-versions"])
             continue
         words = step.replace("nightlight-originals", world.pair.originals).split()[1:]
         done = run_command(words, world.environment)
         output = (done.stdout + done.stderr).replace(world.pair.originals, "nightlight-originals")
-        told += [*output.splitlines(), f"exit code {done.returncode}", ""]
-    transcript = "\n".join(told).strip()
+        transcript_lines += [*output.splitlines(), f"exit code {done.returncode}", ""]
+    transcript = "\n".join(transcript_lines).strip()
     page = (ROOT / "docs/lifecycle.md").read_text("utf-8")
     if os.environ.get("NIGHTLIGHT_TEST_WRITE"):
         (ROOT / "docs/lifecycle.md").write_text(

@@ -31,10 +31,10 @@ def test_the_table_is_of_commands_that_are_there():
 @pytest.mark.parametrize("name", ALL)
 def test_the_help_of_a_command_says_what_the_table_says(name):
     help_ = " ".join(ALL[name].help.split())
-    told = {int(number) for number in re.findall(r"(?:[Ee]xits? with|with|[Ee]xits) ([0-9])\b", help_)} - {0, 1}
+    answer = {int(number) for number in re.findall(r"(?:[Ee]xits? with|with|[Ee]xits) ([0-9])\b", help_)} - {0, 1}
     tabled = ({2} if name in DIFFERENCES_OF else set()) | OTHER_STATUSES.get(name, {}).keys()
     more = set(map(int, re.findall(r", ([34]) if", help_)))  # "Exits 0 if ..., 3 if ..., 4 if ..."
-    assert told | more == tabled, help_
+    assert answer | more == tabled, help_
 
 
 def test_the_page_has_every_row_of_the_table():
@@ -62,9 +62,9 @@ def test_an_error_is_1_and_json_where_it_was_asked_for(arguments, message, tmp_p
     assert "Traceback" not in plain.stderr
     command = ALL.get(" ".join(arguments[:2])) or ALL[arguments[0]]
     if "--json" in {option for parameter in command.params for option in parameter.opts}:
-        told = run_command([*arguments, "--json"], environment)
-        assert (told.returncode, told.stderr) == (1, "")
-        error = json.loads(told.stdout)["error"]
+        answer = run_command([*arguments, "--json"], environment)
+        assert (answer.returncode, answer.stderr) == (1, "")
+        error = json.loads(answer.stdout)["error"]
         assert error.keys() == {"code", "message", "retryable"}
         assert message in error["message"]
 
@@ -75,6 +75,6 @@ def test_help_and_version_are_0():
 
 
 def test_a_question_that_json_cannot_ask_is_an_error(tmp_path):
-    told = run_command(["lifecycle", "apply", "--json"], {"NIGHTLIGHT_DATA_DIR": str(tmp_path)})
-    assert told.returncode == 1
-    assert "--yes" in json.loads(told.stdout)["error"]["message"]
+    answer = run_command(["lifecycle", "apply", "--json"], {"NIGHTLIGHT_DATA_DIR": str(tmp_path)})
+    assert answer.returncode == 1
+    assert "--yes" in json.loads(answer.stdout)["error"]["message"]

@@ -53,7 +53,7 @@ def rule(name, prefix="", days=None, tag=None, **more):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "meet"),
+    ("first", "second", "meet"),
     [
         (rule("a"), rule("b", "o/"), True),
         (rule("a", "o/x"), rule("b", "o/"), True),
@@ -64,8 +64,8 @@ def rule(name, prefix="", days=None, tag=None, **more):
         (rule("a", larger_than=10), rule("b", smaller_than=12), True),
     ],
 )
-def test_which_rules_can_meet_in_an_object(one, other, meet):
-    assert overlap(one, other) is overlap(other, one) is meet
+def test_which_rules_can_meet_in_an_object(first, second, meet):
+    assert overlap(first, second) is overlap(second, first) is meet
 
 
 def test_a_broader_rule_with_fewer_days_is_refused_and_a_narrower_one_is_an_exception():

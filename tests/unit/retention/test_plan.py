@@ -96,18 +96,18 @@ def test_drift_names_each_rule_and_whose_it_is():
     present = [write_rule(A), write_rule(B), FOREIGN]
     seen = fingerprint(present)
 
-    def found(live, known=present):
+    def differences(live, known=present):
         return [(entry.rule, entry.change, entry.ours) for entry in find_drift([A, B], known, live, seen)]
 
-    assert found(list(reversed(present))) == []
-    assert found(present[1:]) == [("nightlight-a", "removed", True)]
+    assert differences(list(reversed(present))) == []
+    assert differences(present[1:]) == [("nightlight-a", "removed", True)]
     changed = write_rule(LifecycleRule("nightlight-a", expire_days=99))
     (entry,) = find_drift([A, B], present, [changed, *present[1:]], seen)
     assert "was everything: deleted 30 days" in entry.sentence()
     assert "is everything: deleted 99 days" in entry.sentence()
-    assert found(present[:2]) == [("theirs", "removed", False)]
-    assert found([*present, {**FOREIGN, "ID": "new"}]) == [("new", "added", False)]
-    assert found([*present[:2], {**FOREIGN, "Status": "Disabled"}]) == [("theirs", "changed", False)]
+    assert differences(present[:2]) == [("theirs", "removed", False)]
+    assert differences([*present, {**FOREIGN, "ID": "new"}]) == [("new", "added", False)]
+    assert differences([*present[:2], {**FOREIGN, "Status": "Disabled"}]) == [("theirs", "changed", False)]
     # What an earlier release applied is known by its fingerprint alone.
     (entry,) = find_drift([A, B], None, present[:2], seen)
     assert "not ours" in entry.sentence()

@@ -20,7 +20,7 @@ from nightlight_core.ids import COPIES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightlight.flows.report import Look, Sighting, TransparencyReports
+    from nightlight.flows.report import BucketFindings, Look, TransparencyReports
     from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
     from nightlight.retention.bucket_client import BucketClient
     from nightlight.retention.lifecycle_rule import LifecycleRule
@@ -121,13 +121,13 @@ def open_report(
         yield TransparencyReports(catalogue, policy, least, clock, looks)
 
 
-def _drift_sentences(flow: ManageLifecycle, name: str) -> Sighting:
-    from nightlight.flows.report import Sighting
+def _drift_sentences(flow: ManageLifecycle, name: str) -> BucketFindings:
+    from nightlight.flows.report import BucketFindings
 
-    return Sighting([entry.sentence() for entry in flow.drift(name)])
+    return BucketFindings([entry.sentence() for entry in flow.drift(name)])
 
 
-def _posture_sentences(state: Posture, what: str) -> Sighting:
-    from nightlight.flows.report import Sighting
+def _posture_sentences(state: Posture, what: str) -> BucketFindings:
+    from nightlight.flows.report import BucketFindings
 
-    return Sighting(*state.differences(what))
+    return BucketFindings(*state.differences(what))
