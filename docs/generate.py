@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from nightlight.catalogue.image_states import DELETE, LISTED, ORIGINAL_MISSING, STATES, TRANSITIONS, WORKER_CRASHED
 from nightlight.catalogue.images import FAILED, QUARANTINED, RECEIVING, REJECTED
+from nightlight.cli import exit_codes
 from nightlight.cli.main import app as command_line
 from nightlight.flows.exports import document as export_document
 from nightlight.flows.pictures.change_state import FOLLOWED_BY
@@ -146,6 +147,42 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
+def exit_codes_page() -> str:
+    """Return the page of exit codes: what 0, 1 and 2 mean, and of which command 2 says what."""
+    rows = [f"| `nightlight {command}` | {meaning} |" for command, meaning in sorted(exit_codes.DIFFERENCES_OF.items())]
+    others = [
+        f"| `nightlight {command}` | {status} | {meaning} |"
+        for command, statuses in sorted(exit_codes.OTHER_STATUSES.items())
+        for status, meaning in statuses.items()
+    ]
+    return "\n".join(
+        [
+            *("# Exit codes", "", NOTE),
+            "Every command of `nightlight` ends with one of three numbers. They mean the same everywhere.",
+            "",
+            "| exit code | meaning |",
+            "| --- | --- |",
+            "| 0 | There is nothing to do, or it was done. |",
+            "| 1 | An error: no such bucket, denied, not reachable, wrong arguments, a refused pack, or a no. |",
+            "| 2 | No error, and something is not as it should be: the table below says what. |",
+            "",
+            "With `--json` an error is JSON on standard output, and nothing is on standard error:",
+            "",
+            "```json",
+            '{"error": {"code": "store_denied", "message": "...", "retryable": false}}',
+            "```",
+            "",
+            "`code` is one of [the error codes](errors.md), or `arguments`, `file` or `aborted`. `lifecycle apply` and",
+            "`lifecycle drift` answer with an entry for each bucket. A bucket that failed has `error` in it, and",
+            "the others have their answers.",
+            "",
+            *("## What 2 says", "", "| command | exits with 2 if |", "| --- | --- |", *rows, ""),
+            *("## Other exit codes", "", "These commands tell several kinds of difference apart.", ""),
+            *("| command | exit code | meaning |", "| --- | --- | --- |", *others, ""),
+        ]
+    )
+
+
 def _command(name: str, command: Command) -> list[str]:
     lines = [f"## `{name}`", "", inspect.cleandoc(command.help or ""), ""]
     rows = []
@@ -224,6 +261,7 @@ PAGES = {
     "openapi.json": openapi_page,
     "cli.md": cli_page,
     "export.schema.json": lambda: json.dumps(export_document.schema(), indent=2) + "\n",
+    "exit-codes.md": exit_codes_page,
     "../policy/regimes.md": regimes_page,
     **{f"../../infra/s3/{identity}-policy.json": partial(policy_file, identity) for identity in IDENTITIES},
     **{f"../../infra/s3/{bucket}-bucket-policy.json": partial(bucket_policy_file, bucket) for bucket in BUCKETS},

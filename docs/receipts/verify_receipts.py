@@ -57,4 +57,4 @@ if __name__ == "__main__":
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a receipt makes the file wrong
         word, why = "wrong", repr(error)
     print(f"{word}: {why}")
-    sys.exit({"whole": 0, "wrong": 1, "part": 2}[word])
+    sys.exit(0 if word == "whole" else 2)

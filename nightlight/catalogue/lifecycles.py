@@ -17,13 +17,17 @@ Rules = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class AppliedRules:
-    """What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards."""
+    """What was applied to a bucket last: our rules, and everything that was there afterwards.
+
+    ``present`` is None where an earlier release applied them: it kept the fingerprint alone.
+    """
 
     bucket: str
     rules: list[dict[str, Any]]
     fingerprint: str
     applied_at: datetime
     actor: str
+    present: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +61,23 @@ class LifecycleRules(Rows):
         """Write what was applied, to a bucket that is locked."""
         self._execute(update(lifecycles).where(lifecycles.c.bucket == applied.bucket).values(asdict(applied)))
 
-    def snapshot(self, bucket: str, rules: Rules, ours: Rules, now: datetime) -> None:
-        """Keep what was there before a change."""
+    def snapshot(self, bucket: str, rules: Rules, ours: Rules, now: datetime) -> int:
+        """Keep what was there before a change; return its number."""
         values = {"bucket": bucket, "rules": list(rules), "ours": list(ours), "taken_at": now}
-        self._execute(insert(lifecycle_snapshots).values(values))
+        return self._count(insert(lifecycle_snapshots).values(values).returning(lifecycle_snapshots.c.snapshot_id))
+
+    def snapshots(self, bucket: str) -> list[RulesSnapshot]:
+        """Return what was there before each change that can be taken back, the newest first."""
+        columns = (lifecycle_snapshots.c[name] for name in ("snapshot_id", "rules", "ours", "taken_at"))
+        query = select(*columns).where(lifecycle_snapshots.c.bucket == bucket)
+        rows = self._execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()))
+        return [RulesSnapshot(*row) for row in rows]
 
     def last_snapshot(self, bucket: str) -> RulesSnapshot | None:
         """Return what was there before the last change."""
-        columns = (lifecycle_snapshots.c[name] for name in ("snapshot_id", "rules", "ours", "taken_at"))
-        query = select(*columns).where(lifecycle_snapshots.c.bucket == bucket)
-        row = self._execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()).limit(1)).one_or_none()
-        return RulesSnapshot(*row) if row is not None else None
+        return next(iter(self.snapshots(bucket)), None)
 
-    def drop_snapshot(self, snapshot_id: int) -> None:
-        """Forget a snapshot that was gone back to."""
-        self._execute(delete(lifecycle_snapshots).where(lifecycle_snapshots.c.snapshot_id == snapshot_id))
+    def drop_snapshots(self, bucket: str, since: int) -> None:
+        """Forget a snapshot that was gone back to, and every later one."""
+        of_bucket = lifecycle_snapshots.c.bucket == bucket
+        self._execute(delete(lifecycle_snapshots).where(of_bucket, lifecycle_snapshots.c.snapshot_id >= since))

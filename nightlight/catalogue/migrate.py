@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nightlight_core.errors import CatalogueUnavailable
 
@@ -39,8 +40,11 @@ def upgrade(engine: Engine) -> None:
 
 
 def check_current(engine: Engine) -> None:
-    """Raise CatalogueUnavailable unless the database has exactly the schema that this release expects."""
-    revision = _revision(engine)
+    """Raise CatalogueUnavailable unless the database answers, with exactly the schema that this release expects."""
+    try:
+        revision = _revision(engine)
+    except (OperationalError, InterfaceError) as error:
+        raise CatalogueUnavailable(f"the database does not answer: {type(error).__name__}") from error
     head = newest_revision()
     if revision != head:
         message = f"the catalogue's schema is {revision}, {head} is needed; run `nightlight catalogue upgrade`"

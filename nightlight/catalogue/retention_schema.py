@@ -36,7 +36,8 @@ receipt_head = table(
     Column("hash", String(64), nullable=False),
 )
 
-# What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards.
+# What was applied to a bucket last: our rules, and everything that was there afterwards (``present``, which releases
+# before wrote as a fingerprint alone).
 lifecycles = table(
     "lifecycles",
     Column("bucket", String(63), primary_key=True),
@@ -44,6 +45,7 @@ lifecycles = table(
     Column("fingerprint", String(64), nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
     Column("actor", String(128), nullable=False),
+    Column("present", Json),
 )
 
 lifecycle_snapshots = table(

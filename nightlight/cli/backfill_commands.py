@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightlight.cli.backfill_progress import Pace, StallLimit, WalkBar
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, visible
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from nightlight.flows.imports.backfill import Backfill, ImportOutcome
 
 _PAUSE_S = 0.2
-NOT_DONE = 2
 
 
 def backfill(  # noqa: PLR0913 - options
@@ -81,7 +81,7 @@ def backfill(  # noqa: PLR0913 - options
             going_on = wait and not stopped.over()
             left = bar.until_done(flow, begun.import_id, stopped) if going_on else flow.waiting(begun.import_id)
         _end(flow.outcome(begun.import_id), left, stopped=stopped.over(), as_json=as_json)
-    raise typer.Exit(NOT_DONE if stopped.over() or (wait and left) else 0)
+    raise typer.Exit(DIFFERENCES if stopped.over() or (wait and left) else DONE)
 
 
 def _end(outcome: ImportOutcome, left: int, *, stopped: bool, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES
 from nightlight.cli.output import JsonFlag, YesFlag, print_json, print_table
 from nightlight.retention.bucket_policies import IDENTITIES, WORKER, identity_policy
 from nightlight.retention.posture import Finding, PostureState
@@ -18,7 +19,6 @@ app = typer.Typer(
     "CORS, logged. Settings come from NIGHTLIGHT_*; the identity must be one that may read and change the buckets.",
     no_args_is_help=True,
 )
-DIFFERS = 2
 LIMITED = 3
 Buckets = Annotated[
     list[str] | None, typer.Option("--bucket", help="originals, renditions, exports or vault; again for another.")
@@ -64,7 +64,10 @@ def fix(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Mend what has drifted, read it back, and show how buckets stand then. Example: `nightlight buckets fix --yes`."""
+    """Mend what has drifted, read it back, and show how buckets stand then.
+
+    Exits with 2 if something could not be mended. Example: `nightlight buckets fix --yes`
+    """
     from nightlight.wiring.retention import posture
 
     flow = posture(Settings())
@@ -74,7 +77,7 @@ def fix(
     if wrong and not as_json:
         _print(wrong)
     if wrong and not yes and not typer.confirm(f"Mend {len(wrong)} aspects?"):
-        raise typer.Exit(1)
+        raise typer.Abort
     _end([finding for name in chosen for finding in flow.fix(name)], as_json=as_json)
 
 
@@ -113,7 +116,7 @@ def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     wrong = bool(report.in_bucket(ProbeOutcome.DONE, ProbeOutcome.MISSING, ProbeOutcome.UNCLEAR)) or (
         limits and not sealed
     )
-    raise typer.Exit(DIFFERS if wrong else LIMITED if limits else 0)
+    raise typer.Exit(DIFFERENCES if wrong else LIMITED if limits else 0)
 
 
 def _end(findings: list[Finding], *, as_json: bool) -> None:
@@ -121,7 +124,7 @@ def _end(findings: list[Finding], *, as_json: bool) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         _print(findings)
-    raise typer.Exit(DIFFERS if any(finding.state is PostureState.DRIFT for finding in findings) else 0)
+    raise typer.Exit(DIFFERENCES if any(finding.state is PostureState.DRIFT for finding in findings) else 0)
 
 
 def _print(findings: list[Finding]) -> None:

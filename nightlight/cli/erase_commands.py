@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import WaitOption, YesFlag, print_json, wait_for_workers
 from nightlight.settings import Settings
 
@@ -36,7 +37,7 @@ def erase(
         raise InvalidInput("name a profile, or an image with --image")
     what = f"profile {profile}" if profile is not None else f"image {image}"
     if not yes and not typer.confirm(f"Erase {what} for good?"):
-        raise typer.Exit(1)
+        raise typer.Abort
     with open_deletion(Settings()) as delete:
         images = _profile(delete, profile) if profile is not None else _image(delete, image or "")
 
@@ -53,7 +54,7 @@ def erase(
         typer.echo(f"{what}: is not there")
     else:
         typer.echo(f"{what}: {done} of {total} images erased, {len(receipts)} receipts")
-    raise typer.Exit(0 if done == total else 2)
+    raise typer.Exit(DONE if done == total else DIFFERENCES)
 
 
 def _profile(delete: DeletePictures, profile: str) -> list[ImageId] | None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, ERROR
 from nightlight.cli.output import JsonFlag, WaitOption, print_json, say, wait_for_workers
 from nightlight.cli.policy_rollout import DEFAULT_URL, Url, call
 
-FAILED, NOT_YET = 1, 3
 _SCOPE = "export"
 
 
@@ -28,8 +28,7 @@ def export(
     """Write a person's own data: originals, what was declared, renditions, receipts. The workers put it together.
 
     The token comes from NIGHTLIGHT_TOKEN and needs the scope `export`. Give the file to nobody but the person. Exits
-    with 0 if the file is written, with 1 if the workers could not make it, with 2 if it is refused (no such profile,
-    too many) or the service does not answer, with 3 if it is still being made after `--wait`.
+    with 2 if it is still being made after `--wait`; the workers go on.
     Example: `nightlight export u-81 --out u-81.zip --seal-to age1...`
     """
     from nightlight_core.errors import Unavailable
@@ -42,11 +41,11 @@ def export(
 
     if wait_for_workers("export", 1, left, wait):
         typer.echo(f"it is still being made; ask again, or fetch GET /v1/profiles/{profile}/export/file", err=True)
-        raise typer.Exit(NOT_YET)
+        raise typer.Exit(DIFFERENCES)
     status = call(url, lambda client: client.export_status(profile), scope=_SCOPE)
     if status.state != "ready":
         typer.echo(f"it could not be made: {status.reason}", err=True)
-        raise typer.Exit(FAILED)
+        raise typer.Exit(ERROR)
     data: bytes = call(url, lambda client: client.export_file(profile), scope=_SCOPE)
     if hashlib.sha256(data).hexdigest() != status.sha256:
         raise Unavailable("what came is not what was made: ask again")

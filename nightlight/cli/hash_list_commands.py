@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import CsvFile, JsonFlag, local_actor, plain, print_json, print_report, print_table
 from nightlight.settings import Settings
 from nightlight_core.ids import parse_image_id
@@ -44,7 +45,7 @@ def build(as_json: JsonFlag = False) -> None:
 def status(as_json: JsonFlag = False) -> None:
     """Show each list as it is on this host and as it was last known, and what waits to be confirmed.
 
-    Of a list that is older here it says whose copy is newer. Exits with 1 if anything waits: this host's renders do,
+    Of a list that is older here it says whose copy is newer. Exits with 2 if anything waits: this host's renders do,
     too. Run it on each host with workers. Example: `nightlight lists status`
     """
     from nightlight.wiring.operator_tools import open_screening
@@ -57,7 +58,7 @@ def status(as_json: JsonFlag = False) -> None:
         print_json(rows)
     else:
         _print_lists(rows)
-    raise typer.Exit(1 if any(row["waits"] for row in rows) else 0)
+    raise typer.Exit(DIFFERENCES if any(row["waits"] for row in rows) else DONE)
 
 
 @app.command(name="confirm-change")

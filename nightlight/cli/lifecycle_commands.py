@@ -2,216 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import TextColumn, TimeElapsedColumn
 
-from nightlight.cli.output import (
-    ActorOption,
-    JsonFlag,
-    WaitOption,
-    YesFlag,
-    print_json,
-    print_table,
-    progress,
-    say,
-    wait_for_workers,
-)
-from nightlight.retention.lifecycle_plan import LifecyclePlan, PlanStep
+from nightlight.cli import lifecycle_looks
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
+from nightlight.cli.lifecycle_output import Buckets, effects, end_failed, for_each, plan_values, print_plan
+from nightlight.cli.output import JsonFlag, WaitOption, YesFlag, print_json, print_table, say, wait_for_workers
 from nightlight.settings import Settings
+from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nightlight.flows.retention.manage_lifecycle import ManageLifecycle, OverdueObject, RuleEffect
+    from nightlight.flows.retention.lifecycle_objects import RuleEffect
+    from nightlight.retention.lifecycle_plan import LifecyclePlan
 
 app = typer.Typer(
     help="Lifecycle rules of the buckets, from retention.yaml. Settings come from NIGHTLIGHT_* as for a worker; the "
-    "identity of NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and change the buckets' rules.",
+    "identity of NIGHTLIGHT_STORE_ACCESS_KEY_ID, or of NIGHTLIGHT_RETENTION_LIFECYCLE_TARGETS, must be one that may "
+    "read and change the buckets' rules. It is also who the audit log names.",
     no_args_is_help=True,
 )
-DIFFERS = 2
-_MARKS = {PlanStep.ADD: "+", PlanStep.CHANGE: "~", PlanStep.REMOVE: "-", PlanStep.KEEP: " ", PlanStep.FOREIGN: "?"}
+lifecycle_looks.register(app)
 
-Buckets = Annotated[
-    list[str] | None, typer.Option("--bucket", help="Only this bucket (again for another); both by default.")
-]
+BucketName = Annotated[str, typer.Argument(metavar="BUCKET", help="The bucket.")]
 CountFlag = Annotated[bool, typer.Option("--count/--no-count", help="Count the objects that rules are about.")]
 
 
 @app.command("plan")
-def plan_(bucket: Buckets = None, count: CountFlag = True, as_json: JsonFlag = False) -> None:
+def plan_(
+    bucket: Buckets = None,
+    count: CountFlag = True,
+    out: Annotated[Path | None, typer.Option(help="Save the plan to this file, for `apply FILE`.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Show what `apply` would do: rules added, changed and removed, whom they are about, and rules of somebody else.
 
-    Exits with 2 if there is something to do. Example: `nightlight lifecycle plan --no-count`
+    Exits with 2 if there is something to do. Example: `nightlight lifecycle plan --out review.json`
     """
-    from nightlight.wiring.retention import lifecycle
+    from nightlight.retention.plan_file import write_plans
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     with lifecycle(Settings()) as flow:
         plans = [flow.plan(name) for name in bucket or flow.buckets]
-        touched = {plan.bucket: _touched(flow, plan) if count else [] for plan in plans}
+        touched = {plan.bucket: effects(flow, plan, count=count) for plan in plans}
+        now = flow.clock()
+    values = [plan_values(plan, touched[plan.bucket]) for plan in plans]
+    if out is not None:
+        write_plans(out, list(zip(plans, values, strict=True)), now)
     if as_json:
-        print_json([_plain(plan, touched[plan.bucket]) for plan in plans])
+        print_json(values)
     else:
         for plan in plans:
-            _print(plan, touched[plan.bucket])
-    raise typer.Exit(DIFFERS if any(plan.changes for plan in plans) else 0)
+            print_plan(plan, touched[plan.bucket])
+    raise typer.Exit(DIFFERENCES if any(plan.changes for plan in plans) else DONE)
 
 
 @app.command()
 def apply(
+    saved: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A plan that `plan --out` saved.")] = None,
     bucket: Buckets = None,
     count: CountFlag = True,
     yes: YesFlag = False,
-    actor: ActorOption = "operator",
+    as_json: JsonFlag = False,
 ) -> None:
     """Make the buckets' rules what the policy says. Rules of somebody else stay; a failure leaves all as it was.
 
-    Example: `nightlight lifecycle apply --bucket nightlight-originals --yes`
+    A saved plan is applied without a question, and only to the state that it was made for. An error of one bucket does
+    not stop the others. Example: `nightlight lifecycle apply review.json`
     """
-    from nightlight.wiring.retention import lifecycle
+    from nightlight.retention.plan_file import read_digests, refuse_stale
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
+    _refuse_silent_question(as_json=as_json, yes=yes or saved is not None)
+    digests = read_digests(saved) if saved is not None else {}
+    if saved is not None and bucket:
+        raise InvalidInput("a saved plan names its buckets; leave --bucket out")
     with lifecycle(Settings()) as flow:
-        for name in bucket or flow.buckets:
-            plan = flow.plan(name)
-            _print(plan, _touched(flow, plan) if count else [])
-            if not plan.changes:
-                flow.apply(plan, actor=actor)  # so that what is there counts as applied
-                continue
-            if not yes and not typer.confirm(f"Apply this to {name}?"):
-                raise typer.Exit(1)
-            flow.apply(plan, actor=actor)
-            typer.echo(f"{name}: applied ({len(plan.changes)} changes); `nightlight lifecycle undo` takes it back")
+        plans: dict[str, LifecyclePlan] = {}
+        for name, digest in digests.items():  # all of them, before the first is applied
+            plans[name] = flow.plan(name)
+            refuse_stale(plans[name], digest)
+
+        def apply_to(name: str) -> dict[str, Any]:
+            plan = plans[name] if name in plans else flow.plan(name)
+            touched = effects(flow, plan, count=count and name not in plans)
+            _confirmed(plan, touched, f"Apply this to {name}?", yes=yes or name in plans, as_json=as_json)
+            result = flow.apply(plan)
+            if not as_json and result.changes:
+                say(f"{name}: applied ({result.changes} changes); `nightlight lifecycle undo {name}` takes it back")
+            return {**plan_values(plan, touched), "snapshot": result.snapshot_id}
+
+        results, failed = for_each(digests or bucket or flow.buckets, apply_to)
+    _end(results, failed=failed, as_json=as_json)
 
 
 @app.command()
 def undo(
-    bucket: Annotated[str, typer.Argument(help="The bucket.")],
-    actor: ActorOption = "operator",
-) -> None:
-    """Restore the rules that a bucket had before the last `apply`.
-
-    Example: `nightlight lifecycle undo nightlight-originals`
-    """
-    from nightlight.wiring.retention import lifecycle
-
-    with lifecycle(Settings()) as flow:
-        flow.undo(bucket, actor=actor)
-    typer.echo(f"{bucket}: as it was before")
-
-
-@app.command()
-def drift(bucket: Buckets = None, as_json: JsonFlag = False) -> None:
-    """Say what has changed in the buckets' rules since `apply`; exits with 2 if something has.
-
-    Example: `nightlight lifecycle drift --json`
-    """
-    from nightlight.wiring.retention import lifecycle
-
-    with lifecycle(Settings()) as flow:
-        sentences_by_bucket = {name: flow.drift(name) for name in bucket or flow.buckets}
-    if as_json:
-        print_json(sentences_by_bucket)
-    else:
-        for name, sentences in sentences_by_bucket.items():
-            for sentence in sentences or ["as it was applied"]:
-                typer.echo(f"{name}: {sentence}")
-    raise typer.Exit(DIFFERS if any(sentences_by_bucket.values()) else 0)
-
-
-@app.command()
-def verify(
-    bucket: Buckets = None,
-    most: Annotated[int, typer.Option(min=1, help="List so many at most.")] = 100,
+    bucket: BucketName,
+    to: Annotated[int | None, typer.Option(help="Back to this snapshot of `history`; to the last without it.")] = None,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List objects that outlived their rule by more than two days; exits with 2 if there are any.
+    """Take our rules back to what they were before the last `apply`, after showing what that changes.
 
-    Example: `nightlight lifecycle verify --bucket nightlight-renditions`
+    Rules of somebody else stay as they are now: what its owner has removed meanwhile is not brought back.
+    Example: `nightlight lifecycle undo nightlight-originals --to 12`
     """
-    from nightlight.wiring.retention import lifecycle
+    from nightlight.wiring.bucket_lifecycle import lifecycle
+
+    _refuse_silent_question(as_json=as_json, yes=yes)
+    with lifecycle(Settings()) as flow:
+        plan = flow.plan_undo(bucket, to=to)
+        _confirmed(plan, [], f"Take {bucket} back to this?", yes=yes, as_json=as_json)
+        result = flow.undo(plan)
+    if as_json:
+        print_json({**plan_values(plan, []), "snapshot": result.snapshot_id})
+    else:
+        say(f"{bucket}: as it was before snapshot {result.snapshot_id} ({result.changes} changes)")
+
+
+@app.command()
+def history(bucket: BucketName, as_json: JsonFlag = False) -> None:
+    """Show what `undo --to` can go back to, the newest first. Example: `nightlight lifecycle history my-bucket`."""
+    from nightlight.wiring.bucket_lifecycle import lifecycle
 
     with lifecycle(Settings()) as flow:
-        late: list[OverdueObject] = []
-        count = 0
-        for name in bucket or flow.buckets:
-            with _progress(f"{name}: objects") as advance:
-                for overdue in flow.late(name, advance):
-                    count += 1
-                    if len(late) < most:
-                        late.append(overdue)
+        snapshots = flow.history(bucket)
     if as_json:
-        print_json({"late": count, "objects": [overdue._asdict() for overdue in late]})
-    elif late:
-        rows = [(*row[:3], f"{row.written_at:%Y-%m-%d}", f"{row.due_at:%Y-%m-%d}") for row in late]
-        title = f"{count:,} objects outlived their rule"
-        print_table(("bucket", "key", "rule", "written", "due"), rows, title=title)
-    else:
-        typer.echo("no object outlived its rule")
-    raise typer.Exit(DIFFERS if count else 0)
+        values = [{"snapshot": s.snapshot_id, "taken_at": s.taken_at.isoformat(), "rules": s.rules} for s in snapshots]
+        print_json(values)
+        return
+    rows = [(s.snapshot_id, f"{s.taken_at:%Y-%m-%d %H:%M:%S}", len(s.rules), len(s.ours)) for s in snapshots]
+    print_table(("snapshot", "taken", "rules", "of them ours"), rows)
+
+
+@app.command("import")
+def import_(
+    bucket: BucketName,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The id of a rule of somebody else's.")],
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take a rule of somebody else's over, as it is: from now on it is ours, and the bucket is not touched.
+
+    The next `plan` makes it what the policy says, or removes it where the policy has no rule of that name.
+    Example: `nightlight lifecycle import nightlight-originals old-cleanup --yes`
+    """
+    from nightlight.retention.lifecycle_drift import in_words
+    from nightlight.wiring.bucket_lifecycle import lifecycle
+
+    _refuse_silent_question(as_json=as_json, yes=yes)
+    with lifecycle(Settings()) as flow:
+        foreign_rule = flow.foreign(bucket, rule)
+        wanted = {each.rule_id: each for each in flow.wanted(bucket)}.get(rule)
+        then = f"becomes {in_words(wanted)}" if wanted is not None else "is removed: the policy has no such rule"
+        if not as_json:
+            say(f"{bucket}: {rule} is {in_words(foreign_rule)}; with the next `apply` it {then}")
+        if not yes and not typer.confirm(f"Take {rule} over?"):
+            raise typer.Abort
+        flow.adopt(bucket, foreign_rule)
+    if as_json:
+        print_json({"bucket": bucket, "rule": rule, "is": in_words(foreign_rule), "wanted": in_words(wanted)})
 
 
 @app.command()
 def render(
-    form: Annotated[str, typer.Argument(help="terraform, cloudformation or json.")], bucket: Buckets = None
+    form: Annotated[str, typer.Argument(help="terraform, cloudformation or json.")],
+    bucket: Buckets = None,
+    policy: Annotated[Path | None, typer.Option(help="The pack's folder; the setting's without it.")] = None,
 ) -> None:
-    """Write the rules of the policy for another tool to put. Foreign rules are not among them: those tools replace all.
+    """Write the rules of a pack for another tool to put. It needs no database, no key and no store.
 
-    Example: `nightlight lifecycle render terraform > lifecycle.tf`
+    Foreign rules are not among them: those tools replace all. What does not converge on a server is said on standard
+    error. Example: `nightlight lifecycle render terraform --policy policies > lifecycle.tf`
     """
-    from nightlight.retention.exports import EXPORT_FORMATS
-    from nightlight.wiring.retention import lifecycle
-    from nightlight_core.errors import InvalidInput
+    from nightlight.retention.exports import EXPORT_FORMATS, warnings
+    from nightlight.wiring.bucket_lifecycle import offline_rules
+    from nightlight_core.errors import NotFound
 
     if form not in EXPORT_FORMATS:
         raise InvalidInput(f"form must be one of {', '.join(EXPORT_FORMATS)}")
-    with lifecycle(Settings()) as flow:
-        typer.echo(EXPORT_FORMATS[form]({name: flow.wanted(name) for name in bucket or flow.buckets}))
-
-
-def _touched(flow: ManageLifecycle, plan: LifecyclePlan) -> list[RuleEffect]:
-    with _progress(f"{plan.bucket}: objects") as advance:
-        return flow.touched(plan, advance)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Any]:
-    columns = (TextColumn("{task.description} {task.completed:,}"), TimeElapsedColumn())
-    with progress(*columns) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda count: bar.update(task, completed=count)
-
-
-def _print(plan: LifecyclePlan, touched: list[RuleEffect]) -> None:
-    counts = {entry.rule_id: entry for entry in touched}
-    say(f"{plan.bucket}: {len(plan.changes)} changes")
-    for entry in plan.actions:
-        rule = entry.after if entry.step is not PlanStep.REMOVE else entry.present
-        if rule is None:  # pragma: no cover - every action has one of the two
-            continue
-        state = "" if rule.enabled else " (disabled)"
-        say(f"  {_MARKS[entry.step]} {entry.rule_id}{state}: {rule.about()} is {rule.does()}")
-        if entry.step is PlanStep.CHANGE and entry.present is not None:
-            say(f"      until now: {entry.present.about()} is {entry.present.does()}")
-        for note in entry.notes:
-            say(f"      ! {note}")
-        if (effect := counts.get(entry.rule_id)) is not None:
-            text = f"{effect.objects:,} objects, {effect.bytes:,} bytes; {effect.at_once:,} of them are deleted at once"
-            say(f"      {text if effect.counted else 'not counted: too many objects to ask for tags'}")
-    if any(entry.step is PlanStep.FOREIGN for entry in plan.actions):
-        say("  ? is somebody else's, and stays")
-
-
-def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
-    return {
-        "bucket": plan.bucket,
-        "changes": len(plan.changes),
-        "seen": plan.fingerprint,
-        "actions": [{**asdict(change), "step": str(change.step)} for change in plan.actions],
-        "touched": [effect._asdict() for effect in touched],
-    }
+    settings = Settings()
+    rules = offline_rules(settings, policy)
+    unknown = sorted(set(bucket or ()) - set(rules))
+    if unknown:
+        raise NotFound(f"no bucket '{unknown[0]}'; there are {', '.join(rules)}")
+    for sentence in warnings(form, settings.store.server.value):
+        typer.echo(f"warning: {sentence}", err=True)
+    typer.echo(EXPORT_FORMATS[form]({name: rules[name] for name in bucket or rules}))
 
 
 @app.command()
@@ -229,4 +209,24 @@ def retag(
         queued = sum(flow.ask_all())
         left = wait_for_workers("tagging", queued, flow.waiting, wait_s)
     typer.echo(f"{queued:,} images queued, {left:,} still to be tagged")
-    raise typer.Exit(DIFFERS if left and wait_s else 0)
+    raise typer.Exit(DIFFERENCES if left and wait_s else DONE)
+
+
+def _refuse_silent_question(*, as_json: bool, yes: bool) -> None:
+    if as_json and not yes:
+        raise InvalidInput("--json asks no question: add --yes, or give a saved plan to `apply`")
+
+
+def _confirmed(plan: LifecyclePlan, touched: list[RuleEffect], question: str, *, yes: bool, as_json: bool) -> None:
+    """Show a plan and ask; raise typer.Abort if the answer is no. A plan without changes asks nothing."""
+    if not as_json:
+        print_plan(plan, touched)
+    if plan.changes and not yes and not typer.confirm(question):
+        raise typer.Abort
+
+
+def _end(results: list[dict[str, Any]], *, failed: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(results)
+    if failed:
+        end_failed(results, as_json=as_json)

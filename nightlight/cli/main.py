@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,13 +29,13 @@ from nightlight.cli import (
 )
 from nightlight.cli.backfill_commands import backfill
 from nightlight.cli.erase_commands import erase
+from nightlight.cli.exit_codes import run
 from nightlight.cli.export_commands import export
 from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
 from nightlight.cli.restore_commands import purge_restored
 from nightlight.cli.sweep_commands import sweep
-from nightlight_core.errors import NightlightError
 
 app = typer.Typer(
     help="Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
@@ -108,9 +106,9 @@ def demo(
 
     Example: `nightlight demo --serve`
     """
-    from nightlight.cli.demo import run
+    from nightlight.cli import demo as demonstration
 
-    raise typer.Exit(run(out, stay=stay, as_json=as_json))
+    raise typer.Exit(demonstration.run(out, stay=stay, as_json=as_json))
 
 
 @app.command()
@@ -128,9 +126,9 @@ def render(
 
     Example: `nightlight render portrait.jpg --policy policies --out out`
     """
-    from nightlight.cli.render_commands import run
+    from nightlight.cli import render_commands
 
-    run(picture, policy_dir, out, crop=crop, patterns=patterns, as_json=as_json)
+    render_commands.run(picture, policy_dir, out, crop=crop, patterns=patterns, as_json=as_json)
 
 
 @app.command()
@@ -152,13 +150,15 @@ def trace(
     """Say which renditions found copies were made from, by invisible watermark and perceptual hash. For investigators.
 
     The watermark survives cropping, screenshots and mirroring, and names one tier and variant. A hash names the
-    picture. Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
+    picture. Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker. Exits with 2 if
+    nothing at all was found.
+
     Examples: `nightlight trace found.jpg --json`, `nightlight trace leak/ --csv found.csv --accuse viewers.txt`
     """
-    from nightlight.cli.trace_commands import run
+    from nightlight.cli import trace_commands
 
     raise typer.Exit(
-        run(
+        trace_commands.run(
             files or [],
             rebuild=rebuild,
             csv_file=csv_file,
@@ -266,17 +266,5 @@ def catalogue_grants(
 
 
 def main() -> None:
-    """Run the command line; an error of ours, or a file that cannot be read or written, is one line and exit 2."""
-    try:
-        app()
-    except NightlightError as error:
-        sys.stderr.write(f"nightlight: {error}\n")
-        sys.exit(2)
-    except BrokenPipeError:  # whoever read the output has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        named = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        kind = "" if isinstance(error, OSError) else "a file is not what it should be: "
-        sys.stderr.write(f"nightlight: {kind}{named}\n")
-        sys.exit(2)
+    """Run the command line; what its exit status means is in exit_codes."""
+    sys.exit(run(app, sys.argv[1:]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import JsonFlag, plain_console, print_json, say
 from nightlight.settings import Settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from nightlight.provenance.verify import ManifestReport
 
 app = typer.Typer(help="C2PA provenance: certificates, and whether a manifest holds.", no_args_is_help=True)
-NOT_TRUSTED = 1
 # Hashes of one picture are at most so many bits apart, as the index has it.
 _NEAR = 31
 _MAGIC = ((b"\xff\xd8", "image/jpeg"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"))
@@ -93,7 +93,7 @@ def check(
     """Show whether a manifest is trusted, valid, invalid or absent, and whether watermark and hash agree with it.
 
     The picture is decoded in the sandbox. The invisible watermark is looked for with the keys of
-    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot
+    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if they are set. Exits with 2 unless it is trusted, and with 1 if a file cannot
     be read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
     """
     from nightlight.cli.files import read_bytes, read_image
@@ -109,7 +109,7 @@ def check(
         print_json({**asdict(checked), **agrees})
     else:
         _print(checked, agrees)
-    raise typer.Exit(0 if checked.state is ManifestState.TRUSTED else NOT_TRUSTED)
+    raise typer.Exit(DONE if checked.state is ManifestState.TRUSTED else DIFFERENCES)
 
 
 def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:

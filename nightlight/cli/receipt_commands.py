@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import JsonFlag, print_json, print_table, say
 from nightlight.settings import Settings
 from nightlight_core import files
@@ -100,8 +101,8 @@ def verify(
 ) -> None:
     """Check signatures, that each receipt follows the one before it, and that none is missing at either end.
 
-    Needs nothing but the files. Exits with 0 if each file is whole up to the last anchor; with 1 if anything is wrong,
-    or a file has no receipts; with 2 if nothing is wrong, but a file is not shown to be whole.
+    Needs nothing but the files. Exits with 2 if anything is wrong, a file has no receipts, or one is not shown to be
+    whole up to the last anchor.
     Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json --anchor anchors.jsonl`
     """
     from nightlight.retention.erasure_receipt import open_receipt
@@ -130,7 +131,7 @@ def verify(
         print_json({"verdict": verdict, "receipts": plain, "files": files_of, "problems": problems, "missing": missing})
     else:
         _print(opened_receipts, problems, missing, verdict)
-    raise typer.Exit(1 if problems else 0 if is_whole else 2)
+    raise typer.Exit(DONE if is_whole and not problems else DIFFERENCES)
 
 
 def _opened(path: Path, what: str, open_: Callable[[Any], Any], problems: list[str]) -> list[Any]:

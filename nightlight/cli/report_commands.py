@@ -33,7 +33,7 @@ def report(
     The page needs the extra `nightlight[report]`. Settings come from NIGHTLIGHT_* as for `nightlight lifecycle`.
     Example: `nightlight report --since 2026-10-01 --until 2027-01-01 --out q4`
     """
-    from nightlight.wiring.retention import open_report
+    from nightlight.wiring.bucket_lifecycle import open_report
 
     tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     end = until.replace(tzinfo=UTC) if until is not None else tomorrow

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.output import JsonFlag, WaitOption, local_actor, logged_settings, print_json, wait_for_workers
-
-NOT_DONE = 2
 
 
 def rerender(
@@ -55,4 +54,4 @@ def rerender(
         print_json(own.to_json())
     else:
         typer.echo(f"{own.run.state}: {own.run.rendered:,} rendered again, {own.run.failed:,} failed")
-    raise typer.Exit(NOT_DONE if waiting and wait_s else 0)
+    raise typer.Exit(DIFFERENCES if waiting and wait_s else DONE)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from nightlight.cli.exit_codes import DIFFERENCES
 from nightlight.cli.output import JsonFlag, WaitOption, logged_settings, print_json, progress
 
 _LOOK_S = 0.2
-NOT_DONE = 2
 
 
 def sweep(
@@ -42,7 +42,7 @@ def sweep(
         print_json(asdict(run))
     else:
         typer.echo(f"{run.state} after {run.batches:,} batches: {_in_words(run.counts)}")
-    raise typer.Exit(0 if run.state == DONE or last or not wait_s else NOT_DONE)
+    raise typer.Exit(0 if run.state == DONE or last or not wait_s else DIFFERENCES)
 
 
 def _in_words(counts: dict[str, int]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.files import read_image
 from nightlight.cli.output import local_actor, print_json, print_table, progress, say, write_csv
 from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
@@ -44,7 +45,7 @@ def run(
     false_accusation: float,
     as_json: bool,
 ) -> int:
-    """Trace files and folders of files; print a table or JSON; return 0, or 1 if nothing at all was found.
+    """Trace files and folders of files; print a table or JSON; return 0, or 2 if nothing at all was found.
 
     ``viewers_file`` is a file of viewers, who are accused where their variants agree with the copies.
     """
@@ -70,7 +71,7 @@ def run(
         _show(answers)
         if verdict is not None:
             _show_accused(verdict, false_accusation)
-    return 0 if not files or any(answer["origins"] for answer in answers) else NOTHING_FOUND
+    return DONE if not files or any(answer["origins"] for answer in answers) else DIFFERENCES
 
 
 def _viewers(path: Path) -> list[str]:

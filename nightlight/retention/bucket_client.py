@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from nightlight.retention.caller_identity import caller_identity
 from nightlight.store.aws_errors import code_of, store_errors
-from nightlight_core.errors import ObjectMissing
+from nightlight_core.errors import NotFound, ObjectMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -32,9 +33,13 @@ class BucketObject:
 class BucketClient:
     """A bucket, by whoever may change its rules."""
 
-    def __init__(self, client: S3Client, name: str) -> None:
-        """Use ``client`` for the bucket ``name``."""
-        self._client, self.name = client, name
+    def __init__(self, client: S3Client, name: str, sts: Any | None = None) -> None:
+        """Use ``client`` for the bucket ``name``; ``sts`` is the token service's, where there is one."""
+        self._client, self.name, self._sts = client, name, sts
+
+    def caller(self) -> str:
+        """Return who the server says that we are."""
+        return caller_identity(self._client, self._sts)
 
     def rules(self) -> list[dict[str, Any]]:
         """Return every rule, as boto3 gives it."""
@@ -44,6 +49,8 @@ class BucketClient:
             except ClientError as error:
                 if code_of(error) in _NONE:
                     return []
+                if code_of(error) == "NoSuchBucket":
+                    raise NotFound(f"{self.name}: there is no such bucket") from error
                 raise
         return [dict(rule) for rule in answer.get("Rules", [])]
 

@@ -47,6 +47,23 @@ EXPORT_FORMATS: dict[str, Callable[[Mapping[str, Sequence[LifecycleRule]]], str]
 }
 
 
+def warnings(form: str, server: str) -> list[str]:
+    """Return what does not converge when a form is put on a kind of server (``aws``, ``ceph``, ``other``, ``auto``).
+
+    Source: hashicorp/terraform-provider-aws, issues 25939, 46021 and pull request 49902: the provider waits until it
+    reads the value of a header back that other servers do not send.
+    """
+    sentences = ["what is written here replaces every rule of the bucket, those of somebody else too"]
+    if form == "terraform" and server != "aws":
+        sentences.append(
+            "servers other than AWS leave transition_default_minimum_object_size out, for which the provider waits: "
+            "each apply times out and each plan shows a change; use `nightlight lifecycle apply` there"
+        )
+    if form == "cloudformation" and server != "aws":
+        sentences.append("CloudFormation knows no server but AWS")
+    return sentences
+
+
 def _cloudformation(rule: LifecycleRule) -> dict[str, Any]:
     raw: dict[str, Any] = {"Id": rule.rule_id, "Status": "Enabled" if rule.enabled else "Disabled"}
     if rule.prefix:

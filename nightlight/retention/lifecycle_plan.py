@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from nightlight.retention.lifecycle_conflicts import kept_longer
 from nightlight.retention.lifecycle_rule import MOST_RULES, LifecycleRule, read_rule, write_rule
 from nightlight.retention.wanted_rules import OURS
 from nightlight_core.errors import LifecycleRefused
@@ -33,20 +34,25 @@ class PlanStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One rule: what is there, what is wanted, and what is to be known of it."""
+    """One rule: what is there, what is wanted, and what is to be known of it.
+
+    ``sooner``: it is somebody else's, and deletes what a rule of ours keeps longer.
+    """
 
     step: PlanStep
     rule_id: str
     present: LifecycleRule | None
     after: LifecycleRule | None
     notes: tuple[str, ...] = ()
+    sooner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LifecyclePlan:
     """What is to be done to one bucket, so that its rules are ``wanted``; ``ours`` are those of the policy among them.
 
-    ``fingerprint`` is the fingerprint of the rules that it was made from.
+    ``fingerprint`` is the fingerprint of the rules that it was made from. ``snapshot_id`` is of a plan that goes back
+    to what was there before.
     """
 
     bucket: str
@@ -54,11 +60,19 @@ class LifecyclePlan:
     fingerprint: str
     ours: tuple[LifecycleRule, ...] = field(repr=False)
     wanted: tuple[Raw, ...] = field(repr=False)
+    snapshot_id: int | None = None
 
     @property
     def changes(self) -> list[PlannedChange]:
         """Return what is not as it should be."""
         return [change for change in self.actions if change.step in {PlanStep.ADD, PlanStep.CHANGE, PlanStep.REMOVE}]
+
+    @property
+    def digest(self) -> str:
+        """Return a SHA-256, in hexadecimal, of the state that it was made for and of all that it comes to."""
+        changes = [(str(change.step), change.rule_id) for change in self.changes]
+        whole = [self.bucket, self.fingerprint, fingerprint(self.wanted), changes]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def fingerprint(live: Sequence[Raw]) -> str:
@@ -68,12 +82,17 @@ def fingerprint(live: Sequence[Raw]) -> str:
 
 
 def plan_changes(
-    bucket: str, wanted: Sequence[LifecycleRule], applied: Sequence[LifecycleRule], live: Sequence[Raw]
+    bucket: str,
+    wanted: Sequence[LifecycleRule],
+    applied: Sequence[LifecycleRule],
+    live: Sequence[Raw],
+    *,
+    forever: bool = False,
 ) -> LifecyclePlan:
-    """Return the plan; raise LifecycleRefused where it cannot be carried out."""
+    """Return the plan; raise LifecycleRefused where it cannot be carried out. ``forever``: see PrefixRules."""
     ours = {rule.rule_id: rule for rule in wanted}
     last = {rule.rule_id: rule for rule in applied}
-    present = _by_id(live)
+    present = rules_by_id(live)
     actions = [_action(ours[name], last.get(name), present.get(name)) for name in sorted(ours)]
     for name in sorted(present.keys() - ours.keys()):
         before = read_rule(present[name])
@@ -81,7 +100,7 @@ def plan_changes(
             notes = () if before == last[name] else ("somebody has changed it since it was applied",)
             actions.append(PlannedChange(PlanStep.REMOVE, name, before, None, notes))
         else:
-            actions.append(PlannedChange(PlanStep.FOREIGN, name, before, before, _warnings(before, wanted)))
+            actions.append(_foreign(before, wanted, forever=forever))
     foreign = [raw for raw in live if str(raw.get("ID", "")) not in ours.keys() | last.keys()]
     all_rules = [*foreign, *(write_rule(ours[name]) for name in sorted(ours))]
     if len(all_rules) > MOST_RULES:
@@ -89,21 +108,34 @@ def plan_changes(
     return LifecyclePlan(bucket, tuple(actions), fingerprint(live), tuple(wanted), tuple(all_rules))
 
 
-def drift(applied: Sequence[LifecycleRule], live: Sequence[Raw], known_fingerprint: str) -> list[str]:
-    """Return, in sentences, what differs from what was applied; ``known_fingerprint`` is of all rules then."""
-    present, sentences = _by_id(live), []
-    for rule in applied:
-        raw = present.get(rule.rule_id)
-        if raw is None:
-            sentences.append(f"{rule.rule_id}: removed since")
-        elif read_rule(raw) != rule:
-            sentences.append(
-                f"{rule.rule_id}: was {rule.about()}: {_text(rule)}; is "
-                f"{read_rule(raw).about()}: {_text(read_rule(raw))}"
-            )
-    if not sentences and fingerprint(live) != known_fingerprint:
-        sentences.append("rules that are not ours were changed since, or are written differently")
-    return sentences
+def plan_return(
+    bucket: str,
+    snapshot_id: int,
+    earlier: Sequence[Raw],
+    ours: Sequence[LifecycleRule],
+    applied: Sequence[LifecycleRule],
+    live: Sequence[Raw],
+) -> LifecyclePlan:
+    """Return the plan that takes our rules back to ``earlier``, and leaves everybody else's as they are now.
+
+    ``ours`` are those of ours among ``earlier``. A rule that somebody else has removed or changed meanwhile is theirs:
+    it is not brought back.
+    """
+    own_ids = {rule.rule_id for rule in (*ours, *applied)}
+    back = {name: raw for name, raw in rules_by_id(earlier).items() if name in own_ids}
+    present = rules_by_id(live)
+    actions = []
+    for name in sorted(own_ids & (back.keys() | present.keys())):
+        before = read_rule(present[name]) if name in present else None
+        after = read_rule(back[name]) if name in back else None
+        step = PlanStep.ADD if before is None else PlanStep.REMOVE if after is None else PlanStep.CHANGE
+        actions.append(PlannedChange(PlanStep.KEEP if before == after else step, name, before, after))
+    foreign = {name: raw for name, raw in present.items() if name not in own_ids}
+    actions += [
+        PlannedChange(PlanStep.FOREIGN, name, read_rule(raw), read_rule(raw)) for name, raw in sorted(foreign.items())
+    ]
+    wanted = (*foreign.values(), *(back[name] for name in sorted(back)))
+    return LifecyclePlan(bucket, tuple(actions), fingerprint(live), tuple(ours), wanted, snapshot_id)
 
 
 def rules_as_values(rules: Sequence[Raw]) -> list[dict[str, Any]]:
@@ -135,18 +167,17 @@ def _action(wanted: LifecycleRule, last: LifecycleRule | None, raw: Raw | None) 
     return PlannedChange(PlanStep.CHANGE, wanted.rule_id, before, wanted, (*notes, *sooner))
 
 
-def _warnings(foreign: LifecycleRule, wanted: Sequence[LifecycleRule]) -> tuple[str, ...]:
-    """Return what a rule of somebody else's does that the policy does not say."""
-    warnings = []
-    longest = max((rule.expire_days for rule in wanted if rule.expire_days is not None), default=None)
-    if foreign.enabled and (foreign.expire_date or (longest and (foreign.expire_days or longest) < longest)):
-        warnings.append(f"DELETES SOONER than the policy ({longest:,} days): {foreign.about()} is {foreign.does()}")
-    if foreign.rule_id.startswith(OURS):
-        warnings.append("it has a name like ours and was not applied by this catalogue")
-    return tuple(warnings)
+def _foreign(rule: LifecycleRule, wanted: Sequence[LifecycleRule], *, forever: bool) -> PlannedChange:
+    """Return a rule of somebody else's, with what it does that the policy does not say."""
+    longer = kept_longer(rule, wanted, forever=forever)
+    notes = [f"DELETES SOONER than {', '.join(longer)}: {rule.about()} is {rule.does()}"] if longer else []
+    if rule.rule_id.startswith(OURS):
+        notes.append("it has a name like ours and was not applied by this catalogue")
+    return PlannedChange(PlanStep.FOREIGN, rule.rule_id, rule, rule, tuple(notes), bool(longer))
 
 
-def _by_id(live: Sequence[Raw]) -> dict[str, Raw]:
+def rules_by_id(live: Sequence[Raw]) -> dict[str, Raw]:
+    """Return rules by their ids; raise LifecycleRefused where two have one."""
     by_id: dict[str, Raw] = {}
     for raw in live:
         name = str(raw.get("ID", ""))
@@ -154,10 +185,6 @@ def _by_id(live: Sequence[Raw]) -> dict[str, Raw]:
             raise LifecycleRefused(f"two rules have the id '{name}'")
         by_id[name] = raw
     return by_id
-
-
-def _text(rule: LifecycleRule) -> str:
-    return rule.does() + ("" if rule.enabled else " (disabled)")
 
 
 def _plain(value: object) -> str:
@@ -173,6 +200,6 @@ def disabled(rules: Sequence[Raw], names: set[str]) -> list[Raw]:
 
 def lost_rules(wanted: Sequence[Raw], live: Sequence[Raw]) -> list[str]:
     """Return the ids of what is not there as it was put: nothing where the server kept all that it was told."""
-    present = {name: read_rule(raw) for name, raw in _by_id(live).items()}
+    present = {name: read_rule(raw) for name, raw in rules_by_id(live).items()}
     expected = {str(raw.get("ID", "")): read_rule(raw) for raw in wanted}
     return sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))

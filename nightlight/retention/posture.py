@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.retention.bucket_policies import VAULT, S3ServerKind, bucket_policy, canonical
+from nightlight.retention.policy_put import ABSENT, put_policy, refuse_lock_out
 from nightlight.store.aws_errors import code_of, store_error
 from nightlight_core.errors import NotFound
 
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _UNSUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed", "InvalidRequest", "XNotImplemented", "501", "405"})
-_ABSENT = frozenset(
-    {
-        "NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError", "NoSuchBucketPolicy",
-        "ServerSideEncryptionConfigurationNotFoundError", "NoSuchCORSConfiguration", "NoSuchEncryptionConfiguration",
-        "ObjectLockConfigurationNotFoundError", "404", "NoSuchConfiguration",
-    }
-)  # fmt: skip
 _PROBE = "nightlight-probe/"
 
 
@@ -94,8 +88,12 @@ class Posture:
         return [_sentence(finding) for finding in self.check(bucket) if finding.state in _WRONG]
 
     def fix(self, bucket: str) -> list[Finding]:
-        """Mend what differs and can be mended, one aspect after the other; return how it stands then."""
+        """Mend what differs and can be mended, one aspect after the other; return how it stands then.
+
+        Raises SettingsRefused, before anything is changed, where the bucket's policy would lock this process out.
+        """
         name = self._wanted.names[bucket]
+        refuse_lock_out(self._client, self._wanted.principals, tls_only=self._wanted.tls_only)
         for aspect in _ASPECTS:
             if aspect.put is not None and self._finding(aspect, bucket).state is PostureState.DRIFT:
                 try:
@@ -117,7 +115,7 @@ class Posture:
             code = code_of(error)
             if code in _UNSUPPORTED:
                 return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _text(want))
-            if code not in _ABSENT:
+            if code not in ABSENT:
                 raise store_error(error, name) from error
             actual = None
         except BotoCoreError as error:
@@ -172,7 +170,7 @@ def _cors(client: Any, name: str) -> Any:
     try:
         rules = client.get_bucket_cors(Bucket=name)["CORSRules"]
     except ClientError as error:
-        if code_of(error) in _ABSENT:
+        if code_of(error) in ABSENT:
             return "none"
         raise
     return f"{len(rules)} rules"
@@ -225,7 +223,7 @@ _ASPECTS = (
     _Aspect(
         "policy",
         lambda client, name: json.loads(client.get_bucket_policy(Bucket=name)["Policy"]),
-        lambda client, name, want: client.put_bucket_policy(Bucket=name, Policy=json.dumps(want)),
+        put_policy,
         lambda wanted, bucket: (
             bucket_policy(bucket, wanted.names, wanted.principals, tls_only=wanted.tls_only, server=wanted.server)
             if wanted.principals or wanted.tls_only

@@ -223,6 +223,20 @@ class ExportSettings(BaseSettings):
         return tuple(self.seal_to.split(",")) if self.seal_to else ()
 
 
+class LifecycleTarget(BaseModel):
+    """A bucket whose lifecycle rules are managed, and as whom: a profile of the AWS files, a role, or both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: Literal["originals", "renditions", "exports", "vault"]
+    bucket: str = Field(min_length=3, max_length=63)
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+
+
 class RetentionSettings(BaseSettings):
     """Erasures, and the receipts of them."""
 
@@ -242,6 +256,12 @@ class RetentionSettings(BaseSettings):
     )
     """Storage class that originals are moved to by their bucket, and after how many days: `STANDARD_IA:30`. Only
     classes that are read at once."""
+    lifecycle_targets: list[LifecycleTarget] = Field(default_factory=list)
+    """The buckets that `nightlight lifecycle` manages in one run, in any account and region, as JSON: `[{"use":
+    "originals", "bucket": "eu-originals", "region": "eu-west-1", "profile": "eu", "role_arn":
+    "arn:aws:iam::111122223333:role/lifecycle", "external_id": "..."}]`. Unset: the store's own four, with the store's
+    identity. `endpoint_url` is for another server than the store's, `profile` a profile of the AWS configuration
+    files."""
     sweep_s: float = Field(default=3600.0, ge=1, le=7 * 86400)
     """Seconds after which the schedule begins a sweep again."""
     hold_approvers: frozenset[str] = frozenset()

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
+import botocore.session
 from botocore.client import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import ProfileNotFound
+
+from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from nightlight.store.s3 import S3Access
 
 
 def make_aws_client(
-    service: Literal["s3", "sqs", "kms"], access: S3Access, *, wait_s: float = 0, **options: Any
+    service: Literal["s3", "sqs", "kms", "sts"],
+    access: S3Access,
+    *,
+    wait_s: float = 0,
+    session: boto3.session.Session | None = None,
+    **options: Any,
 ) -> Any:
     """Return a client, to be built after any fork.
 
     ``wait_s`` is how many seconds longer than usual an answer may take, ``options`` are of the client's configuration.
+    ``session`` is of another identity than that of ``access``.
     """
-    session = boto3.session.Session(
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=access.secret_access_key,
-        region_name=access.region,
-    )
+    session = session or session_of(access)
     config = Config(
         connect_timeout=access.connect_timeout_s,
         read_timeout=access.read_timeout_s + wait_s,
@@ -30,3 +38,41 @@ def make_aws_client(
         **options,
     )
     return session.client(service, endpoint_url=access.endpoint_url, config=config)
+
+
+def session_of(access: S3Access, profile: str | None = None) -> boto3.session.Session:
+    """Return a session with the keys of ``access``, or of a profile of the AWS configuration files.
+
+    Raises SettingsRefused where there is no such profile.
+    """
+    try:
+        return boto3.session.Session(
+            aws_access_key_id=None if profile else access.access_key_id,
+            aws_secret_access_key=None if profile else access.secret_access_key,
+            region_name=access.region,
+            profile_name=profile,
+        )
+    except ProfileNotFound as error:
+        raise SettingsRefused(str(error)) from error
+
+
+def assume_role(
+    base: boto3.session.Session, role_arn: str, *, external_id: str | None, endpoint_url: str | None
+) -> boto3.session.Session:
+    """Return a session of a role; its credentials are asked for on first use, and again before they expire."""
+    extra = {"RoleSessionName": "nightlight", **({"ExternalId": external_id} if external_id else {})}
+    client = partial(base.client, endpoint_url=endpoint_url)
+    keys = base.get_credentials()
+    if keys is None:
+        raise SettingsRefused(f"there are no credentials to assume {role_arn} with")
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=client,
+        source_credentials=keys,
+        role_arn=role_arn,
+        extra_args=extra,
+    )
+    session: Any = botocore.session.get_session()
+    session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - botocore has no public way to give them
+        refresh_using=fetcher.fetch_credentials, method="assume-role"
+    )
+    return boto3.session.Session(botocore_session=session, region_name=base.region_name)

@@ -28,6 +28,7 @@ from nightlight.store.interface import (
 from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3.client import S3Client
 
 _EXISTS = frozenset({"PreconditionFailed", "412"})
@@ -252,11 +253,12 @@ def _none_if_no_lock() -> Iterator[None]:
             raise
 
 
-def make_client(access: S3Access) -> S3Client:
+def make_client(access: S3Access, session: Session | None = None) -> S3Client:
     """Return a boto3 client with bounded timeouts and few retries (the job's own retries come after)."""
     client: S3Client = make_aws_client(
         "s3",
         access,
+        session=session,
         max_pool_connections=32,
         signature_version="s3v4",
         s3={"addressing_style": "path"} if access.endpoint_url else {},

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.pictures.upload import Upload
     from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+    from nightlight.policy.compile import Compiled
     from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight.store.interface import ObjectStore, Seal, WriteOnlyStore
     from nightlight.store.s3 import S3Access
@@ -192,14 +193,25 @@ def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock)
     return ImportNotifications(catalogue, templates, clock)
 
 
-def policy_holder(settings: Settings, catalogue: Catalogue, clock: Clock) -> PolicyHolder:
-    """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
-    compiled = compile_folder(settings.policy.folder)
+def proved_pack(folder: Path) -> Compiled:
+    """Return the pack of a folder, compiled; raise PolicyRefused where it is not proved."""
+    compiled = compile_folder(folder)
     failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
+    return compiled
+
+
+def policy_holder(settings: Settings, catalogue: Catalogue, clock: Clock, *, decides: bool = True) -> PolicyHolder:
+    """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved.
+
+    ``decides`` False is for commands that read the policy and decide for no profile: they need no key for that.
+    """
+    compiled = proved_pack(settings.policy.folder)
     concern = settings.policy
-    if concern.share_key:
+    if not decides:
+        share_key = b""
+    elif concern.share_key:
         share_key = decode_key(concern.share_key.get_secret_value(), "NIGHTLIGHT_POLICY_SHARE_KEY")
     else:
         share_key = share_key_from(name_key(settings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,13 +38,10 @@ from nightlight.wiring.components import (
 from nightlight.wiring.originals import opener, sealer, server_kind
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.ids import COPIES, EXPORTED
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.sqs_consumer import SqsConsumer
-    from nightlight.flows.report import TransparencyReports
     from nightlight.flows.retention.legal_holds import EndHolds
-    from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
     from nightlight.flows.retention.purge_restored import PurgeRestored
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
@@ -53,7 +50,6 @@ if TYPE_CHECKING:
 
 _Flow = TypeVar("_Flow")
 # The buckets that have lifecycle rules: all but the vault.
-_WITH_RULES = BUCKETS[:-1]
 
 
 def _opening(flow: Callable[[Catalogue, Clock], _Flow]) -> Callable[..., AbstractContextManager[_Flow]]:
@@ -89,40 +85,13 @@ def open_purge(settings: Settings, clock: Clock = system_clock) -> Iterator[Purg
         yield PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher)
 
 
-@contextmanager
-def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[ManageLifecycle]:
-    """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
-    from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
-    from nightlight.retention.access_attempts import PROBES
-    from nightlight.retention.bucket_client import BucketClient
-    from nightlight.retention.lifecycle_rule import Transition
-    from nightlight.retention.wanted_rules import PrefixRules
-    from nightlight.store.s3 import make_client
-
-    store = settings.store
-    _require_buckets(settings, "lifecycle rules are for buckets")
-    with open_catalogue(settings) as catalogue:
-        policy = policy_holder(settings, catalogue, clock)
-        client = make_client(s3_access(settings))
-        buckets = {name: BucketClient(client, name) for name in own_buckets(settings)[: len(_WITH_RULES)]}
-        named, _, days = settings.retention.move_originals.partition(":")
-        moves = (Transition(int(days), None, named),) if named else ()
-        probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
-        copies = PrefixRules(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
-        prefixes = {
-            store.originals_bucket: copies,
-            store.renditions_bucket: PrefixRules((probes,)),
-            store.exports_bucket: PrefixRules(((EXPORTED, "exports", 1), probes)),
-        }
-        yield ManageLifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
-
-
 def bucket_names(settings: Settings) -> dict[str, str]:
     """Return the names of Nightlight's own buckets, by what they are for."""
     return dict(zip(BUCKETS, own_buckets(settings), strict=True))
 
 
-def _require_buckets(settings: Settings, what: str = "this is about buckets") -> None:
+def require_buckets(settings: Settings, what: str = "this is about buckets") -> None:
+    """Raise SettingsRefused where there are no buckets."""
     if settings.store.kind is not StoreKind.S3:
         raise SettingsRefused(f"{what}: NIGHTLIGHT_STORE_KIND is not s3")
 
@@ -132,7 +101,7 @@ def posture(settings: Settings) -> Posture:
     from nightlight.retention.posture import Posture, PostureRequirements
     from nightlight.store.s3 import make_client
 
-    _require_buckets(settings)
+    require_buckets(settings)
     buckets = settings.buckets
     arns = buckets.service_principal, buckets.worker_principal, buckets.keeper_principal
     principals = zip((SERVICE, WORKER, KEEPER), arns, strict=True)
@@ -153,7 +122,7 @@ def probe(settings: Settings, identity: str, elsewhere: str | None) -> AccessPro
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.store.s3 import make_client
 
-    _require_buckets(settings)
+    require_buckets(settings)
     return AccessProbe(
         make_client(s3_access(settings)),
         identity,
@@ -162,26 +131,6 @@ def probe(settings: Settings, identity: str, elsewhere: str | None) -> AccessPro
         vault_lock=settings.store.vault_lock,
         elsewhere=elsewhere,
     )
-
-
-@contextmanager
-def open_report(
-    settings: Settings, *, threshold: int | None, buckets: bool, clock: Clock = system_clock
-) -> Iterator[TransparencyReports]:
-    """Give what makes transparency reports; ``buckets``: of how these stand too, where there are any."""
-    from nightlight.flows.report import Look, TransparencyReports
-
-    looks: dict[str, Look] = {}
-    with ExitStack() as stack:
-        if buckets and settings.store.kind is StoreKind.S3:
-            flow, state = stack.enter_context(lifecycle(settings, clock)), posture(settings)
-            for what, name in zip(_WITH_RULES, flow.buckets, strict=True):
-                looks[f"lifecycle of {what}"] = partial(flow.drift, name)
-            for what in BUCKETS:
-                looks[f"bucket of {what}"] = partial(state.drift, what)
-        catalogue = stack.enter_context(open_catalogue(settings))
-        least = threshold if threshold is not None else settings.policy.counter_threshold
-        yield TransparencyReports(catalogue, policy_holder(settings, catalogue, clock), least, clock, looks)
 
 
 @contextmanager
@@ -222,7 +171,7 @@ def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Swee
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_catalogue(settings) as catalogue:
         runner = JobRunner(catalogue, settings.worker, clock)
-        yield sweep_flow(settings, runner, policy_holder(settings, catalogue, clock), _by_workers)
+        yield sweep_flow(settings, runner, policy_holder(settings, catalogue, clock, decides=False), _by_workers)
 
 
 def _by_workers() -> int:

@@ -101,7 +101,7 @@ def test_a_listed_upload_is_kept_from_everybody_until_it_is_cleared(stack, clien
     assert row["verdict"] == "cleared"
     assert row["decided_by"].startswith("cli:")
     twice = nightlight(stack, "clear", image.image_id)
-    assert twice.returncode == 2
+    assert twice.returncode == 1
     assert "not in quarantine" in twice.stderr
 
 
@@ -133,14 +133,14 @@ def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_a
 
     eventually(held)
     report = nightlight(stack, "status", "--json")
-    assert (report.returncode, json.loads(report.stdout)[0]["waits"]) == (1, "empty")
+    assert (report.returncode, json.loads(report.stdout)[0]["waits"]) == (2, "empty")
     # It comes back, and holds a picture that is published: the one is found, the other taken back.
     path.write_text(f"{text}{hash_of('coffee.png')},late\n")
     assert client.wait(image.image_id, timeout_s=HANG_S).state == "quarantined"
     eventually(lambda: client.image(shown.image_id).state == "quarantined" or None)
     assert nightlight(stack, "status").returncode == 0
     lost = nightlight(stack, "confirm-change", "members")
-    assert lost.returncode == 2
+    assert lost.returncode == 1
     assert "waits to be confirmed" in lost.stderr
     path.write_text(text)
     assert nightlight(stack, "confirm-change", "members").returncode == 0
@@ -151,7 +151,7 @@ def test_one_that_is_confirmed_stays_where_it_is(stack, client):
     assert image.state == "quarantined"
     assert nightlight(stack, "confirm", image.image_id).returncode == 0
     assert client.image(image.image_id).state == "quarantined"
-    assert nightlight(stack, "clear", image.image_id).returncode == 2
+    assert nightlight(stack, "clear", image.image_id).returncode == 1
 
 
 def test_a_crop_of_the_owners_own_does_not_hide_the_rest(client):
@@ -174,7 +174,7 @@ def test_while_a_list_cannot_be_read_uploads_wait_and_go_on_once_it_can(stack, c
     eventually(held)
     assert client.image(image.image_id).state == "pending"
     report = nightlight(stack, "build")
-    assert report.returncode == 2
+    assert report.returncode == 1
     assert "broken.csv:2: a hash is 64 hexadecimal digits" in report.stderr
     bad.unlink()
     assert client.wait(image.image_id).state == "ready"
@@ -192,11 +192,11 @@ def test_status_says_that_this_hosts_copy_of_a_list_is_older_and_whose_is_newer(
     os.utime(path, ns=(past, past))
     report = nightlight(stack, "status", "--json")
     (row,) = json.loads(report.stdout)
-    assert (report.returncode, row["waits"], row["host"], row["file"]) == (1, "older", platform.node(), str(path))
+    assert (report.returncode, row["waits"], row["host"], row["file"]) == (2, "older", platform.node(), str(path))
     assert row["file_at"] < row["known_file_at"]
     assert row["known_by"].partition(":")[0] in {"worker", "cli"}
     read = nightlight(stack, "status")
-    assert read.returncode == 1
+    assert read.returncode == 2
     assert f"{platform.node()}: {path} is of {row['file_at']}, and no newer than" in read.stdout
     path.write_text(text)
     assert nightlight(stack, "status").returncode == 0

@@ -61,7 +61,7 @@ def test_from_an_upload_to_a_receipt_that_verifies(stack, tmp_path):
     assert "leaver" not in text
     lines = text.splitlines()
     for kept, code, word in (
-        (lines[:1] + lines[2:], 1, "left out"),
+        (lines[:1] + lines[2:], 2, "left out"),
         (lines[:-1], 2, "cut off"),
         (lines[1:], 2, "begins in the middle"),
     ):

@@ -32,7 +32,7 @@ def nightlight(stack, *arguments):
 
 def trace_results(stack, *paths):
     done = nightlight(stack, *paths, "--json")
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.returncode in {0, 2}, done.stderr
     return json.loads(done.stdout)
 
 
@@ -211,7 +211,7 @@ def test_a_name_that_looks_like_markup_is_a_name(stack, tmp_path):
     path.parent.mkdir()
     path.write_text("no picture")
     done = nightlight(stack, path)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     assert f"{path}: This file is not a picture of a kind that can be used here" in done.stdout
 
 
@@ -270,7 +270,7 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"), [((), "name a file or a folder"), (("/nowhere.jpg",), "there is no such file")]
 )
-def test_what_cannot_be_searched_for_is_one_line_and_exit_2(stack, arguments, message):
+def test_what_cannot_be_searched_for_is_one_line_and_exit_1(stack, arguments, message):
     done = nightlight(stack, *arguments)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert message in done.stderr

@@ -79,7 +79,7 @@ def test_a_policy_without_a_visible_watermark_has_no_patterns(portrait, tmp_path
         path = pack / name
         path.write_text(re.sub(pattern, "visible_watermark: none" if name == "tiers.yaml" else "", path.read_text()))
     done = nightlight(portrait, "--policy", pack, "--out", tmp_path / "out", "--patterns")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "no tier of this policy has a visible watermark" in done.stderr
 
 
@@ -114,9 +114,9 @@ def test_a_picture_without_a_face_says_so(tmp_path):
         (["PORTRAIT", "--policy", "tests"], "vocabulary.yaml"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_exit_2(portrait, tmp_path, arguments, message):
+def test_what_cannot_be_done_is_one_line_and_exit_1(portrait, tmp_path, arguments, message):
     given = [str(portrait) if argument == "PORTRAIT" else argument for argument in arguments]
     done = nightlight(*given, "--out", tmp_path / "out")
-    assert done.returncode == 2, done.stdout
+    assert done.returncode == 1, done.stdout
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -65,9 +65,9 @@ def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(services, prof
         assert inside.state is (ManifestState.TRUSTED if ASKED[row.tier] == "embedded" else ManifestState.NONE)
         assert beside.state is ManifestState.TRUSTED
         # The softest picture's watermark is read back nearly always, and its hash has about the least quality.
-        said = beside.bindings.get(WATERMARK_ALGORITHM)
-        assert (said is not None) == (row.watermark_agreement is not None)
-        assert said is None or watermark_from_binding(said) == row.watermark
+        bound = beside.bindings.get(WATERMARK_ALGORITHM)
+        assert (bound is not None) == (row.watermark_agreement is not None)
+        assert bound is None or watermark_from_binding(bound) == row.watermark
         assert (HASH_ALGORITHM in beside.bindings) == (pictures.own_hash(data)[1] >= LEAST_QUALITY)
         assert row.tier == "tiny" or beside.bindings.keys() == {WATERMARK_ALGORITHM, HASH_ALGORITHM}
         assert Image.open(io.BytesIO(data)).size == (row.width, row.height)

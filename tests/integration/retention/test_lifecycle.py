@@ -1,11 +1,15 @@
 """Lifecycle rules on the real S3 server: applied, expired, drifted, undone; nobody else's are touched."""
 
+import json
+import re
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
+from nightlight.catalogue.schema import audit
 from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
 from nightlight.policy.compile import compile_folder
 from nightlight.retention.bucket_client import BucketClient
@@ -166,45 +170,147 @@ def test_a_shorter_time_is_shown_and_a_rule_that_is_wanted_no_more_goes(flow, pa
 
 def test_drift_names_what_somebody_did(flow, pair):
     lifecycle, _ = flow
-    assert lifecycle.drift(pair.originals) == ["nothing was applied yet"]
+    assert [entry.sentence() for entry in lifecycle.drift(pair.originals)] == ["nothing was applied yet"]
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
     bucket = BucketClient(pair.owner, pair.originals)
     rules = bucket.rules()
     bucket.put([raw for raw in rules if raw["ID"] != "nightlight-live"])
-    assert lifecycle.drift(pair.originals) == ["nightlight-live: removed since"]
+    (entry,) = lifecycle.drift(pair.originals)
+    assert (entry.rule, entry.change, entry.ours) == ("nightlight-live", "removed", True)
     plan = lifecycle.plan(pair.originals)
     assert [(change.rule_id, change.step) for change in plan.changes] == [("nightlight-live", PlanStep.ADD)]
     lifecycle.apply(plan, actor="t")
     assert lifecycle.drift(pair.originals) == []
     bucket.put([*bucket.rules(), FOREIGN])
-    assert "not ours" in lifecycle.drift(pair.originals)[0]
+    (entry,) = lifecycle.drift(pair.originals)
+    assert (entry.rule, entry.change, entry.ours, entry.before) == ("logs", "added", False, None)
+    assert entry.after == "under logs/: deleted 300 days after it was written"
+    lifecycle.apply(lifecycle.plan(pair.originals))  # nothing to do: what is there counts as applied
+    assert lifecycle.drift(pair.originals) == []
 
 
-def test_undo_puts_back_what_was_there(flow, pair):
+def undo(lifecycle, name, **to):
+    return lifecycle.undo(lifecycle.plan_undo(name, **to))
+
+
+def test_undo_takes_ours_back_and_leaves_theirs_as_they_are(flow, pair):
     lifecycle, _ = flow
     with pytest.raises(NotFound):
-        lifecycle.undo(pair.originals, actor="t")
-    BucketClient(pair.owner, pair.originals).put([FOREIGN])
-    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
-    assert len(live(pair)) > 1
+        lifecycle.plan_undo(pair.originals)
+    bucket = BucketClient(pair.owner, pair.originals)
+    bucket.put([FOREIGN, {**FOREIGN, "ID": "older"}])
+    lifecycle.apply(lifecycle.plan(pair.originals))
+    assert len(live(pair)) > 2
+    # Their owner removes one of theirs and adds another: neither is touched.
+    bucket.put([{**FOREIGN, "ID": "newer"}, *(raw for raw in bucket.rules() if raw["ID"] != "older")])
+    undo(lifecycle, pair.originals)
+    assert live(pair).keys() == {"logs", "newer"}
+    with pytest.raises(NotFound):
+        lifecycle.plan_undo(pair.originals)
+
+
+def test_undo_is_refused_where_somebody_changed_ours_or_the_state_since_the_preview(flow, pair):
+    lifecycle, _ = flow
+    lifecycle.apply(lifecycle.plan(pair.originals))
     bucket = BucketClient(pair.owner, pair.originals)
     applied = bucket.rules()
-    bucket.put([{**FOREIGN, "ID": "newer"}, *applied])
+    bucket.put(applied[1:])
     with pytest.raises(LifecycleRefused, match="drift"):
-        lifecycle.undo(pair.originals, actor="t")
+        lifecycle.plan_undo(pair.originals)
     bucket.put(applied)
-    lifecycle.undo(pair.originals, actor="t")
-    assert live(pair) == {"logs": read_rule(FOREIGN)}
+    plan = lifecycle.plan_undo(pair.originals)
+    bucket.put([FOREIGN, *applied])
+    with pytest.raises(LifecycleRefused, match="meanwhile"):
+        lifecycle.undo(plan)
+    assert len(live(pair)) == len(applied) + 1
+
+
+def test_undo_to_a_snapshot_and_what_changed_nothing_makes_none(flow, pair, pack):
+    lifecycle, compiled = flow
+    first = lifecycle.apply(lifecycle.plan(pair.originals))
+    assert lifecycle.apply(lifecycle.plan(pair.originals)).snapshot_id is None
+    for days in (3000, 2000):
+        path = pack / "retention.yaml"
+        path.write_text(re.sub("keep_days: [0-9]{4}", f"keep_days: {days}", path.read_text()))
+        compiled["now"] = compile_folder(pack).retention
+        lifecycle.apply(lifecycle.plan(pair.originals))
+        lifecycle.apply(lifecycle.plan(pair.originals))
+    snapshots = lifecycle.history(pair.originals)
+    assert [len(snapshot.rules) > 0 for snapshot in snapshots] == [True, True, False]
+    assert snapshots[-1].snapshot_id == first.snapshot_id
+    undo(lifecycle, pair.originals, to=snapshots[1].snapshot_id)
+    assert live(pair)["nightlight-live"].expire_days == 3650
+    assert [each.snapshot_id for each in lifecycle.history(pair.originals)] == [first.snapshot_id]
     with pytest.raises(NotFound):
-        lifecycle.undo(pair.originals, actor="t")
+        lifecycle.plan_undo(pair.originals, to=10**6)
 
 
 def test_from_nothing_and_back_to_nothing(flow, pair):
     lifecycle, _ = flow
     lifecycle.apply(lifecycle.plan(pair.renditions), actor="t")
     assert BucketClient(pair.owner, pair.renditions).rules() != []
-    lifecycle.undo(pair.renditions, actor="t")
+    undo(lifecycle, pair.renditions)
     assert BucketClient(pair.owner, pair.renditions).rules() == []
+
+
+def test_the_audit_log_names_bucket_rule_before_after_and_who_by_the_servers_word(flow, pair):
+    lifecycle, _ = flow
+    bucket = BucketClient(pair.owner, pair.originals)
+    bucket.put([{**FOREIGN, "ID": "nightlight-live"}])
+    lifecycle.apply(lifecycle.plan(pair.originals))
+    undo(lifecycle, pair.originals)
+    who = f"s3:{pair.owner.list_buckets()['Owner']['ID']}"
+    with lifecycle.catalogue.reading() as tx:
+        lines = tx.connection.execute(select(audit.c.event, audit.c.actor, audit.c.detail)).all()
+    assert {line.actor for line in lines} == {who}
+    (changed,) = [
+        line.detail for line in lines
+        if line.event == "lifecycle.applied_rule" and line.detail["rule"] == "nightlight-live"
+    ]  # fmt: skip
+    assert (changed["bucket"], changed["step"], changed["by"]) == (pair.originals, "change", who)
+    assert read_rule(json.loads(changed["before"])).expire_days == 300
+    assert read_rule(json.loads(changed["after"])).expire_days == 3650
+    added = {line.detail["rule"]: line.detail for line in lines if line.event == "lifecycle.applied_rule"}
+    assert added["nightlight-replaced"]["before"] == "none"
+    undone = {line.detail["rule"]: line.detail for line in lines if line.event == "lifecycle.undone_rule"}
+    assert undone["nightlight-replaced"]["after"] == "none"
+
+
+def test_a_rule_of_somebody_elses_is_taken_over_as_it_is(flow, pair):
+    lifecycle, _ = flow
+    bucket = BucketClient(pair.owner, pair.originals)
+    bucket.put([FOREIGN])
+    lifecycle.apply(lifecycle.plan(pair.originals))
+    foreign_rule = lifecycle.foreign(pair.originals, "logs")
+    lifecycle.adopt(pair.originals, foreign_rule)
+    assert lifecycle.drift(pair.originals) == []
+    (change,) = lifecycle.plan(pair.originals).changes
+    assert (change.rule_id, change.step) == ("logs", PlanStep.REMOVE)
+    with pytest.raises(LifecycleRefused, match="already"):
+        lifecycle.foreign(pair.originals, "logs")
+    with pytest.raises(NotFound):
+        lifecycle.foreign(pair.originals, "none")
+    lifecycle.apply(lifecycle.plan(pair.originals))
+    assert "logs" not in live(pair)
+
+
+def test_what_a_foreign_rule_deletes_sooner_is_counted_and_the_vault_is_looked_at_too(flow, pair):
+    lifecycle, _ = flow
+    lifecycle.buckets[pair.vault] = BucketClient(pair.owner, pair.vault)
+    lifecycle.prefixes[pair.vault] = PrefixRules(forever=True)
+    theirs = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "o/"}, "Expiration": {"Days": 300}}
+    for name in (pair.originals, pair.vault):
+        BucketClient(pair.owner, name).put([theirs])
+    for key, state in [("o/live", None), ("o/replaced", "replaced"), ("o/evidence", "quarantined"), ("p/1", None)]:
+        put(pair, key, state)
+    plan = lifecycle.plan(pair.originals)
+    (effect,) = [each for each in lifecycle.touched(plan) if each.sooner]
+    # What is tagged `replaced` goes after a day by our own rule.
+    assert (effect.rule_id, effect.objects, effect.bytes, effect.counted) == ("theirs", 2, 200, True)
+    (foreign_rule,) = [action for action in lifecycle.plan(pair.vault).actions if action.sooner]
+    assert "DELETES SOONER than the vault (until its hold ends): under o/" in foreign_rule.notes[0]
+    lifecycle.apply(lifecycle.plan(pair.vault))
+    assert {raw["ID"] for raw in BucketClient(pair.owner, pair.vault).rules()} == {"theirs", "nightlight-uploads"}
 
 
 def test_a_server_that_drops_a_filter_without_a_word_is_caught_before_the_rule_is_on(flow, pair):

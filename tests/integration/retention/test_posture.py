@@ -16,9 +16,10 @@ from nightlight.retention.bucket_policies import (
     canonical,
     identity_policy,
 )
+from nightlight.retention.policy_put import put_policy
 from nightlight.retention.posture import Posture, PostureRequirements, PostureState
 from nightlight.store.interface import STATE_TAG
-from nightlight_core.errors import NotFound, StoreDenied, StoreUnavailable
+from nightlight_core.errors import NotFound, SettingsRefused, StoreDenied, StoreUnavailable
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_SERVICE, S3_WORKER, identity
 
@@ -95,6 +96,41 @@ def test_what_somebody_changes_is_drift_and_is_mended(pair):
     assert (drift["cors"].actual, drift["cors"].expected) == ("1 rules", "none")
     after = states(flow.fix("renditions"))
     assert {after[name] for name in ("cors", "versioning", "policy")} == {PostureState.OK}
+
+
+def policy_of(pair, bucket):
+    return pair.owner.get_bucket_policy(Bucket=getattr(pair, bucket))["Policy"]
+
+
+def test_fix_never_locks_out_who_runs_it(pair):
+    before = policy_of(pair, "renditions")
+    with pytest.raises(SettingsRefused, match="without TLS"):
+        posture(pair, tls_only=True).fix("renditions")
+    me = pair.owner.list_buckets()["Owner"]["ID"]
+    own = PostureRequirements(
+        names(pair), {"worker": f"arn:aws:iam:::user/{me}"}, tls_only=False, block_public=False,
+        server=S3ServerKind.CEPH,
+    )  # fmt: skip
+    with pytest.raises(SettingsRefused, match="lock it out"):
+        Posture(pair.owner, own).fix("renditions")
+    assert policy_of(pair, "renditions") == before
+
+
+@pytest.mark.parametrize("had_one", [True, False])
+def test_a_policy_that_shuts_out_its_own_writer_is_put_back(pair, had_one):
+    before = policy_of(pair, "renditions")
+    arn = f"arn:aws:s3:::{pair.renditions}"
+    deny = {"Effect": "Deny", "Principal": "*", "Action": ["s3:ListBucket"], "Resource": [arn]}
+    if not had_one:
+        pair.owner.delete_bucket_policy(Bucket=pair.renditions)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        put_policy(pair.owner, pair.renditions, {"Version": "2012-10-17", "Statement": [deny]})
+    if had_one:
+        assert json.loads(policy_of(pair, "renditions")) == json.loads(before)
+    else:
+        with pytest.raises(ClientError, match="NoSuchBucketPolicy"):
+            policy_of(pair, "renditions")
+        pair.owner.put_bucket_policy(Bucket=pair.renditions, Policy=before)
 
 
 def test_a_vault_without_object_lock_is_drift_that_cannot_be_mended(pair):

@@ -23,7 +23,7 @@ READS = {
     ("policy stage", "approval"), ("policy shadow", "bundle"), ("policy build", "key"), ("policy approve", "key"),
     ("policy diff", "traffic"), ("policy rollback", "key"), ("policy rollback", "approval"), ("receipt verify", "receipts"), ("receipt verify", "keys"), ("receipt verify", "anchor"), ("receipt anchor", "key"), ("trace", "files"),
     ("trace", "accuse"), ("render", "picture"), ("provenance check", "file"), ("provenance check", "sidecar"),
-    ("provenance check", "anchors"), ("provenance issue", "public_key"),
+    ("lifecycle apply", "saved"), ("provenance check", "anchors"), ("provenance issue", "public_key"),
 }  # fmt: skip
 
 

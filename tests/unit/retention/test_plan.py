@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.lifecycle_plan import PlanStep, drift, fingerprint, lost_rules, plan_changes
+from nightlight.retention.lifecycle_drift import find_drift
+from nightlight.retention.lifecycle_plan import PlanStep, fingerprint, lost_rules, plan_changes, plan_return
 from nightlight.retention.lifecycle_rule import LifecycleRule, read_rule, write_rule
 from nightlight.retention.wanted_rules import PrefixRules, audit_days, wanted_rules
 from nightlight_core.errors import LifecycleRefused
@@ -73,7 +74,8 @@ def test_foreign_rules_are_kept_word_by_word_and_those_that_delete_sooner_are_na
     for raw in (FOREIGN, sooner, dated, off):
         assert raw in plan.wanted
     notes_by_rule = {name: " ".join(notes) for name, (_, notes) in steps(plan).items()}
-    assert "DELETES SOONER than the policy (30 days): under o/ is deleted 3 days" in notes_by_rule["sooner"]
+    assert "DELETES SOONER than nightlight-a (30 days): under o/ is deleted 3 days" in notes_by_rule["sooner"]
+    assert {action.rule_id for action in plan.actions if action.sooner} == {"sooner", "dated"}
     assert "DELETES SOONER" in notes_by_rule["dated"]
     assert notes_by_rule["theirs"] == notes_by_rule["off"] == ""
 
@@ -90,17 +92,46 @@ def test_more_rules_than_a_bucket_holds_and_two_of_one_name_are_refused():
         plan_changes("b", [A], [], [FOREIGN, FOREIGN])
 
 
-def test_drift_is_told_in_sentences():
+def test_drift_names_each_rule_and_whose_it_is():
     present = [write_rule(A), write_rule(B), FOREIGN]
     seen = fingerprint(present)
-    assert drift([A, B], list(reversed(present)), seen) == []
-    assert drift([A, B], present[1:], seen) == ["nightlight-a: removed since"]
+
+    def differences(live, known=present):
+        return [(entry.rule, entry.change, entry.ours) for entry in find_drift([A, B], known, live, seen)]
+
+    assert differences(list(reversed(present))) == []
+    assert differences(present[1:]) == [("nightlight-a", "removed", True)]
     changed = write_rule(LifecycleRule("nightlight-a", expire_days=99))
-    (sentence,) = drift([A, B], [changed, *present[1:]], seen)
-    assert "was everything: deleted 30 days" in sentence
-    assert "is everything: deleted 99 days" in sentence
-    (sentence,) = drift([A, B], present[:2], seen)
-    assert "not ours" in sentence
+    (entry,) = find_drift([A, B], present, [changed, *present[1:]], seen)
+    assert "was everything: deleted 30 days" in entry.sentence()
+    assert "is everything: deleted 99 days" in entry.sentence()
+    assert differences(present[:2]) == [("theirs", "removed", False)]
+    assert differences([*present, {**FOREIGN, "ID": "new"}]) == [("new", "added", False)]
+    assert differences([*present[:2], {**FOREIGN, "Status": "Disabled"}]) == [("theirs", "changed", False)]
+    # What an earlier release applied is known by its fingerprint alone.
+    (entry,) = find_drift([A, B], None, present[:2], seen)
+    assert "not ours" in entry.sentence()
+
+
+def test_a_return_brings_back_ours_and_leaves_theirs_as_they_are_now():
+    newer = {**FOREIGN, "ID": "newer"}
+    earlier = [write_rule(LifecycleRule("nightlight-a", expire_days=9)), FOREIGN]
+    plan = plan_return("b", 7, earlier, [], [A, B], [write_rule(A), write_rule(B), newer])
+    assert {name: step for name, (step, _) in steps(plan).items()} == {
+        "nightlight-a": PlanStep.CHANGE, "nightlight-b": PlanStep.REMOVE, "newer": PlanStep.FOREIGN,
+    }  # fmt: skip
+    assert list(plan.wanted) == [newer, earlier[0]]  # what its owner has removed is not brought back
+    assert plan.snapshot_id == 7
+
+
+def test_the_digest_is_of_the_state_and_of_what_it_comes_to():
+    digest = plan_changes("b", [A, B], [], []).digest
+    assert digest == plan_changes("b", [A, B], [], []).digest
+    others = [
+        plan_changes("c", [A, B], [], []), plan_changes("b", [A], [], []), plan_changes("b", [A, B], [], [FOREIGN]),
+        plan_changes("b", [A, B], [A], [write_rule(A)]),
+    ]  # fmt: skip
+    assert digest not in {plan.digest for plan in others}
 
 
 def test_what_a_server_did_not_keep_is_named():

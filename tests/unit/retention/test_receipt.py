@@ -155,7 +155,7 @@ def test_the_command_verifies_files_by_themselves(key, tmp_path):
     (tmp_path / "gap.jsonl").write_text(
         "\n".join(map(json.dumps, [envelopes[0], envelopes[2], changed(envelopes[3], objects=[])]))
     )
-    output = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=1))
+    output = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=2))
     assert len(output["receipts"]) == 2
     assert len(output["problems"]) == 2
     (tmp_path / "bad.json").write_text("{")
@@ -167,14 +167,14 @@ def test_some_receipts_of_a_chain_are_checked_one_by_one(key, tmp_path):
     private, _, keys = key
     envelopes = chain(private, 4)
     (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, [envelopes[1], envelopes[3]])))
-    verify(tmp_path / "some.jsonl", "--keys", keys, code=1)
+    verify(tmp_path / "some.jsonl", "--keys", keys, code=2)
     assert "2 receipts, 0 problems: part" in verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=0)
     (tmp_path / "some.jsonl").write_text(json.dumps(changed(envelopes[1], objects=[])))
-    verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=1)
+    verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=2)
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "[]"])
 @pytest.mark.parametrize("more", [(), ("--part",)])
 def test_a_file_without_receipts_fails(key, tmp_path, content, more):
     (tmp_path / "empty").write_text(content)
-    assert "there are no receipts" in verify(tmp_path / "empty", "--keys", key[2], *more, code=1)
+    assert "there are no receipts" in verify(tmp_path / "empty", "--keys", key[2], *more, code=2)
