@@ -8,6 +8,7 @@
 #   make test-unit      the tests that need nothing
 #   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
 #   make test-wheels    builds both wheels and tries them in environments that hold nothing else (some two minutes)
+#   make test-image     builds the container images and runs them as infra/compose.yaml says (some ten minutes; root)
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make format         what ruff can mend by itself
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
@@ -39,7 +40,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -73,6 +74,10 @@ test-slow-machine: setup
 test-wheels: setup
 	@NIGHTLIGHT_TEST_WHEELS=1 $(BIN)/pytest -s tests/packaging
 
+test-image: setup
+	@infra/dev/image.sh
+	@eval "$$(infra/dev/image.sh env)" && infra/dev/test.sh $(BIN)/pytest -s tests/packaging/test_image.py
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -80,7 +85,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/python infra/dev/public_names.py --check
 	$(BIN)/codespell
-	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/postgres/*.sh infra/requirements/lock.sh .ci/run
+	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/edge/nginx/*.sh infra/postgres/*.sh infra/requirements/lock.sh .ci/run
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/policy/ci/github-actions.yaml

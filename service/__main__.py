@@ -13,7 +13,7 @@ import uvicorn
 from nightlight import logs
 from nightlight.settings import Settings
 from nightlight.wiring.service_container import build_service
-from nightlight_core.errors import NightlightError
+from nightlight.wiring.startup import START_ERRORS, refuse_to_start
 from service.app import create_app
 from service.client_timeouts import TimeoutProtocol
 
@@ -24,9 +24,8 @@ def main() -> int:
         settings = Settings()
         logs.configure(settings.general, settings.log)
         services = build_service(settings)
-    except NightlightError as error:
-        sys.stderr.write(f"nightlight: {error}\n")
-        return 2
+    except START_ERRORS as error:
+        return refuse_to_start("service", error)
     logs.get("service").info(
         "service.starting", port=settings.service.port, policy_digest=services.policy.current().digest
     )

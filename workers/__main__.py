@@ -27,11 +27,13 @@ from nightlight import one_thread  # noqa: E402, F401 - before numpy is imported
 from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
+from nightlight.catalogue.sql_roles import SqlRole  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
 from nightlight.wiring.operator_tools import hash_lists  # noqa: E402
 from nightlight.wiring.retention import open_sqs_consumer  # noqa: E402
+from nightlight.wiring.startup import START_ERRORS, refuse_to_start  # noqa: E402
 from nightlight.wiring.worker_container import build_worker  # noqa: E402
-from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
+from nightlight_core.errors import NightlightError  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
 from workers.shutdown_deadline import bound_shutdown  # noqa: E402
@@ -62,31 +64,21 @@ def main(arguments: list[str]) -> int:
             return _consume(settings)
         services = build_worker(settings)
         app = make_app(settings)
-    except NightlightError as error:
-        sys.stderr.write(f"nightlight: {error}\n")
-        return 2
+    except START_ERRORS as error:
+        return refuse_to_start("worker", error)
     try:
         if arguments == ["work"]:
             return _work(settings, services, app)
         return _schedule(settings, services, app)
-    except (InvalidInput, SettingsRefused) as error:
-        sys.stderr.write(f"nightlight: {error}\n")
-        return 2
+    except START_ERRORS as error:
+        return refuse_to_start("worker", error)
     finally:
         services.close()
         shutil.rmtree(_METRICS_DIR, ignore_errors=True)
 
 
-def _readiness(services: WorkerContainer, app: Celery) -> health.Readiness:
-    def parts() -> dict[str, str]:
-        states = services.readiness()
-        try:
-            check_broker(app)
-        except NightlightError as error:
-            return {**states, "queue": error.code}
-        return {**states, "queue": "ok"}
-
-    return parts
+def _readiness(services: WorkerContainer, app: Celery, role: SqlRole) -> health.Readiness:
+    return lambda: services.readiness(role, lambda: check_broker(app))
 
 
 def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
@@ -101,7 +93,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     every_s = settings.retention.sweep_s
     threading.Thread(target=_look_at_index, args=(services.search, every_s), name="index", daemon=True).start()
     services.put_placeholder()
-    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
+    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app, SqlRole.WORKER))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
     bound_shutdown(settings.worker.shutdown_s)
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
@@ -149,7 +141,11 @@ def _look_at_rerenders(feeder: RerenderFeeder) -> None:
 
 
 def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int:
-    health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(services, app))
+    health.serve(
+        settings.worker.health_host,
+        settings.worker.schedule_health_port,
+        _readiness(services, app, SqlRole.SCHEDULE),
+    )
     stop = _stop()
     logs.get("schedule").info("schedule.starting")
     begin = partial(services.sweep.begin_due, settings.retention.sweep_s)

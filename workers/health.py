@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from nightlight import metrics
+from nightlight import logs, metrics
 
 Readiness = Callable[[], dict[str, str]]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the library's signature
+        """Log in a line what ended an answer, mostly a client that did not wait for it."""
+        logs.get("health").warning("health.not_answered", detail=type(sys.exception()).__name__)
 
 
 def serve(host: str, port: int, readiness: Readiness) -> ThreadingHTTPServer | None:
@@ -46,7 +53,7 @@ def serve(host: str, port: int, readiness: Readiness) -> ThreadingHTTPServer | N
         def log_message(self, *_args: object) -> None:
             """Keep quiet: these are asked every few seconds."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    server = _Server((host, port), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

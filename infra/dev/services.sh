@@ -75,7 +75,7 @@ packages_of() {
     exiftool) echo libimage-exiftool-perl ;;
     openssl) echo openssl ;;
     softhsm) echo softhsm2 ;;
-    nginx) echo nginx-light libnginx-mod-http-js ;;
+    nginx) echo nginx-light libnginx-mod-http-js gettext-base ;;
     node) echo nodejs ;;
   esac
 }
@@ -92,7 +92,7 @@ present() {
     openssl) command -v openssl ;;
     softhsm) command -v softhsm2-util ;;
     node) command -v node ;;
-    nginx) [ -x /usr/sbin/nginx ] && [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] ;;
+    nginx) [ -x /usr/sbin/nginx ] && [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] && [ -x /usr/bin/envsubst ] ;;
   esac >/dev/null
 }
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from nightlight_core.errors import CatalogueUnavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"
@@ -25,7 +25,8 @@ def upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
-    before = _revision(engine)
+    with engine.connect() as connection:
+        before = revision_of(connection)
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":  # a migration may take longer than a request may
             connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -42,21 +43,24 @@ def upgrade(engine: Engine) -> None:
 def check_current(engine: Engine) -> None:
     """Raise CatalogueUnavailable unless the database answers, with exactly the schema that this release expects."""
     try:
-        revision = _revision(engine)
-    except (OperationalError, InterfaceError) as error:
-        raise CatalogueUnavailable(f"the database does not answer: {type(error).__name__}") from error
+        with engine.connect() as connection:
+            revision = revision_of(connection)
+    except DBAPIError as error:
+        cause = str(error.orig).strip().splitlines()[:1]  # the address and the reason; no statement and no value
+        raise CatalogueUnavailable(
+            f"the database cannot be used: {cause[0] if cause else type(error).__name__}"
+        ) from error
     head = newest_revision()
     if revision != head:
         message = f"the catalogue's schema is {revision}, {head} is needed; run `nightlight catalogue upgrade`"
         raise CatalogueUnavailable(message)
 
 
-def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        known = inspect(connection).has_table(_VERSIONS)
-        revision: str | None = (
-            connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}")) if known else None  # noqa: S608
-        )
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema; None in a database without one."""
+    if not inspect(connection).has_table(_VERSIONS):
+        return None
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608
     return revision
 
 

@@ -7,6 +7,7 @@ the tables that there are.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -18,7 +19,7 @@ from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 
 class SqlRole(StrEnum):
@@ -162,6 +163,26 @@ def sequence_of(table: str) -> str | None:
     known_table = metadata.tables.get(table)
     column = known_table.autoincrement_column if known_table is not None else None
     return f"{table}_{column.name}_seq" if column is not None else None
+
+
+def missing_rights(connection: Connection, role: SqlRole) -> list[str]:
+    """Return the tables for which whoever is connected lacks a right that ``role`` has; none where there are no roles.
+
+    Of an UPDATE of some columns, the right to one of them is looked for.
+    """
+    if connection.dialect.name != "postgresql":
+        return []
+    rights = [
+        {"named": table, "verb": verb.partition(" ")[0]}
+        for table, grants in GRANTS.items()
+        for verb in grants.get(role, ())
+    ]
+    lacks = text(
+        "SELECT named FROM json_to_recordset(:rights) AS needed (named text, verb text) "
+        "WHERE to_regclass(named) IS NOT NULL AND NOT CASE verb WHEN 'DELETE' THEN has_table_privilege(named, verb) "
+        "ELSE has_any_column_privilege(named, verb) END"
+    )
+    return sorted(set(connection.scalars(lacks, {"rights": json.dumps(rights)})))
 
 
 def apply_grants(engine: Engine, prefix: str = "nightlight") -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from nightlight.delivery.jwks import key_source
-from nightlight_core.errors import Forbidden, Unauthenticated
+from nightlight_core.errors import Forbidden, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from nightlight.delivery.jwks import KeySet
@@ -124,6 +124,14 @@ class AccessVerifier:
         self._good[token] = caller, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
         self._source.read_ahead()
         return caller
+
+    def check(self) -> str | None:
+        """Return ``callers_keys_missing`` where nobody could be let in: no key, or none that could be read lately."""
+        try:
+            held = self._source.fresh() or self._source.read(known=True)
+        except Unavailable:
+            return "callers_keys_missing"
+        return None if held.keys else "callers_keys_missing"
 
     def _was_valid(self, token: str) -> bool:
         """Say whether a token is valid by the last set of keys, which is too old to open anything."""

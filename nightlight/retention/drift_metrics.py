@@ -16,8 +16,12 @@ def write_drift_metrics(path: Path, counts: Mapping[str, int], now: datetime) ->
     written beside its place and then renamed: a collector never reads half of it.
     """
     registry = CollectorRegistry()
-    drift = Gauge("nightlight_lifecycle_drift", "Rules that differ from what was applied.", ["bucket"], registry=registry)
-    looked = Gauge("nightlight_lifecycle_drift_looked_seconds", "Unix time of the last look.", ["bucket"], registry=registry)
+    drift = Gauge(
+        "nightlight_lifecycle_drift", "Rules that differ from what was applied.", ["bucket"], registry=registry
+    )
+    looked = Gauge(
+        "nightlight_lifecycle_drift_looked_seconds", "Unix time of the last look.", ["bucket"], registry=registry
+    )
     for bucket, count in counts.items():
         drift.labels(bucket).set(count)
         looked.labels(bucket).set(now.timestamp())

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight_core.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight_core.errors import (
+    BucketMissing,
+    ClockSkewed,
+    NightlightError,
+    ObjectMissing,
+    StoreCredentialsRefused,
+    StoreDenied,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+# Said of who asks, whatever is asked for; AWS, Ceph and MinIO.
+_CREDENTIALS = frozenset({"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"})
+_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
 
 
@@ -30,6 +41,19 @@ def store_error(error: Exception, what: str) -> NightlightError:
     if code in MISSING:
         return ObjectMissing(message)
     return StoreDenied(message) if code in DENIED else StoreUnavailable(message)
+
+
+def not_ready(error: ClientError, bucket: str) -> NightlightError | None:
+    """Return what is wrong with a bucket or with who asks; None where the server just has no such object to give."""
+    code = code_of(error)
+    message = f"bucket {bucket}: {code}"
+    if code in _CREDENTIALS:
+        return StoreCredentialsRefused(message)
+    if code in _CLOCK:
+        return ClockSkewed(message)
+    if code == "NoSuchBucket":
+        return BucketMissing(message)
+    return None if code in MISSING | DENIED else StoreUnavailable(message)
 
 
 @contextmanager

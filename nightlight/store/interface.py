@@ -94,7 +94,7 @@ class WriteOnlyStore(Protocol):
         ...
 
     def ready(self) -> None:
-        """Return if the store answers; raise StoreUnavailable if not."""
+        """Return if the store answers this process; raise StoreUnavailable or ClockSkewed if not."""
         ...
 
 

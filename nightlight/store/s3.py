@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.store.aws_clients import make_aws_client
-from nightlight.store.aws_errors import DENIED, code_of, store_error, store_errors
+from nightlight.store.aws_errors import DENIED, code_of, not_ready, store_error, store_errors
 from nightlight.store.interface import (
     CACHE_CONTROL,
     STATE_TAG,
@@ -45,6 +45,7 @@ _NO_LOCK = frozenset(
     }
 )  # fmt: skip
 _HASH = "sha256"
+_NEVER_THERE = "readyz/never-there"
 IF_ABSENT = {"IfNoneMatch": "*"}
 
 
@@ -126,12 +127,16 @@ class S3Store:
             raise StoreUnavailable(f"{key}: was there when it was put and is not any more") from error
 
     def ready(self) -> None:
-        """See ObjectStore.ready: any answer of the server about the bucket will do, a refusal too."""
+        """See ObjectStore.ready. Asks for a key that is never there: a refusal of it is an answer as good as any.
+
+        The answer to HEAD would have no body, and so not say whether the key or the secret of this process is wrong.
+        """
         try:
-            self._client.head_bucket(Bucket=self._bucket)
+            self._client.get_object(Bucket=self._bucket, Key=_NEVER_THERE)["Body"].close()
         except ClientError as error:
-            if code_of(error) not in DENIED:
-                raise StoreUnavailable(f"bucket {self._bucket}: {code_of(error)}") from error
+            refused = not_ready(error, self._bucket)
+            if refused is not None:
+                raise refused from error
         except BotoCoreError as error:
             raise store_error(error, self._bucket) from error
 

@@ -19,7 +19,7 @@ from nightlight.settings.base import require
 from nightlight.settings.process import Deployment, Environment
 from nightlight.settings.storage import StoreKind
 from nightlight.store.interface import PutOnly
-from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
+from nightlight_core.errors import PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
 from nightlight_core.keyring import KeyRing, decode_key
 from nightlight_core.policy.public_keys import PublicKeys
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.policy.compile import Compiled
     from nightlight.retention.erasure_subjects import SubjectHasher
-    from nightlight.store.interface import ObjectStore, Seal, WriteOnlyStore
+    from nightlight.store.interface import ObjectStore, Seal
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
 
@@ -234,15 +234,3 @@ def name_key(settings: Settings) -> bytes:
     """Return the key that names are derived from; raise SettingsRefused."""
     variable = "NIGHTLIGHT_DELIVERY_NAME_KEY"
     return decode_key(require(settings.delivery.name_key, variable), variable)
-
-
-def readiness(catalogue: Catalogue, stores: dict[str, WriteOnlyStore | PutOnly]) -> dict[str, str]:
-    """Return, for each part, ``ok`` or the code of what is wrong with it."""
-    parts: dict[str, str] = {}
-    for name, part in (("catalogue", catalogue), *stores.items()):
-        try:
-            part.ready()
-            parts[name] = "ok"
-        except NightlightError as error:
-            parts[name] = error.code
-    return parts

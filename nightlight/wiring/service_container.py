@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.delivery.access_tokens import AccessVerifier
 from nightlight.delivery.object_names import object_key
 from nightlight.flows.decisions.abuse_signals import AbuseReports, AbuseSignalLog
@@ -46,12 +48,12 @@ from nightlight.wiring.components import (
     import_notifications,
     policy_holder,
     public_keys,
-    readiness,
     subject_hasher,
     upload_flow,
 )
 from nightlight.wiring.decision_parts import limits, quotas, relation_resolver, url_signing
 from nightlight.wiring.originals import sealer
+from nightlight.wiring.readiness import Check, catalogue_checks, disk_check, run_checks
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.answers import AnswerBuilder
 from nightlight_core.decisions.engine import DecisionEngine
@@ -103,6 +105,7 @@ class ServiceContainer:
     holds: PlaceHolds
     takedowns: PlaceTakedowns
     takedown_review: ReviewTakedowns
+    checks: Mapping[str, Check]
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -110,7 +113,7 @@ class ServiceContainer:
 
     def readiness(self) -> dict[str, str]:
         """Return, for each part, ``ok`` or the code of what is wrong with it."""
-        return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+        return run_checks(self.checks)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -145,6 +148,13 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         answer_again=lambda old, new: builder.answer_again(old, new, now=int(clock().timestamp())),
     )
     auth = settings.auth
+    verifier = AccessVerifier(
+        require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
+        issuer=auth.issuer,
+        audience=auth.audience,
+        leeway_s=auth.leeway_s,
+        max_life_s=auth.max_life_s,
+    )
     engine = DecisionEngine(
         builder,
         relation_resolver(settings),
@@ -168,13 +178,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
-        verifier=AccessVerifier(
-            require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
-            issuer=auth.issuer,
-            audience=auth.audience,
-            leeway_s=auth.leeway_s,
-            max_life_s=auth.max_life_s,
-        ),
+        verifier=verifier,
         declare=DeclareProfile(
             catalogue,
             lambda: declared_words(policy),
@@ -227,4 +231,12 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             seal,
         ),
         takedown_review=ReviewTakedowns(catalogue, clock),
+        checks={
+            **catalogue_checks(catalogue, SqlRole.SERVICE, clock, auth.leeway_s),
+            ORIGINALS: originals.ready,
+            RENDITIONS: renditions.ready,
+            "disk": disk_check(settings.upload.max_bytes),
+            "feed": change_feed.check,
+            "callers": verifier.check,
+        },
     )

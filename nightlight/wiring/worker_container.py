@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
 from nightlight.delivery.purge import KEPT_S, EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
@@ -50,7 +51,6 @@ from nightlight.wiring.components import (
     build_store,
     name_key,
     policy_holder,
-    readiness,
     receipt_issuer,
     s3_access,
     source_access,
@@ -65,6 +65,7 @@ from nightlight.wiring.operator_tools import (
     trace_search,
 )
 from nightlight.wiring.originals import import_sealer, opener, vault_sealer
+from nightlight.wiring.readiness import Check, catalogue_checks, disk_check, run_checks
 from nightlight.wiring.retention import sweep_flow
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
@@ -124,9 +125,18 @@ class WorkerContainer:
         except NightlightError as error:  # an edge has a copy of its own for when there is none here
             logs.get("worker").warning("placeholder.not_put", code=error.code)
 
-    def readiness(self) -> dict[str, str]:
-        """Return, for each part, ``ok`` or the code of what is wrong with it."""
-        return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+    def readiness(self, role: SqlRole, queue: Check) -> dict[str, str]:
+        """Return, for each part that a process of this role needs, ``ok`` or the code of what is wrong with it."""
+        most_skew_s = self.settings.auth.leeway_s
+        return run_checks(
+            {
+                **catalogue_checks(self.catalogue, role, self.clock, most_skew_s),
+                ORIGINALS: self.originals.ready,
+                RENDITIONS: self.renditions.ready,
+                "disk": disk_check(self.settings.upload.max_bytes),
+                "queue": queue,
+            }
+        )
 
     def close(self) -> None:
         """Let go of every connection, and of the sandbox."""

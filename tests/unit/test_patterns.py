@@ -26,7 +26,7 @@ SOURCES = [
     path for room in ("nightlight", "service", "workers", "infra") for path in sorted((ROOT / room).rglob("*.py"))
 ]
 # Looks for something within a text, and so is no check of one: (file, pattern or name).
-SEARCHES = {("nightlight/provenance/manifest.py", "_LABEL"), ("nightlight/imaging/jpeg_header.py", "_MARK")}
+SEARCHES = {("nightlight/provenance/manifest.py", "_LABEL"), ("nightlight/imaging/jpeg_header.py", "pattern")}
 
 
 def calls():

@@ -18,7 +18,8 @@
     ├── ManifestRefused, DecoderDied                                                        500   yes
     │   └── DecoderTooSlow                                                                  500
     └── Unavailable                                                                         503   yes
-        ├── StoreUnavailable, CatalogueUnavailable, QueueUnavailable, QuotasUnavailable     503   yes
+        ├── StoreUnavailable ── BucketMissing, StoreCredentialsRefused                      503   yes
+        ├── CatalogueUnavailable, QueueUnavailable, QuotasUnavailable, ClockSkewed          503   yes
         ├── SandboxUnavailable, ListsUnavailable, IndexBehind, HoldPending, SealKeyMissing  503   yes
         └── WatermarkKeyMissing, CredentialMissing, CertificateExpired, SigningFailed       503   yes
 
@@ -209,6 +210,18 @@ class Unavailable(NightlightError):
 
 class StoreUnavailable(Unavailable):
     """The object store does not answer, or answers with a server error."""
+
+
+class BucketMissing(StoreUnavailable):
+    """The object store answers, and has no bucket of that name."""
+
+
+class StoreCredentialsRefused(StoreUnavailable):
+    """The object store does not know this process's key, or its secret is another."""
+
+
+class ClockSkewed(Unavailable):
+    """This machine's clock is off by more than signatures allow."""
 
 
 class CatalogueUnavailable(Unavailable):

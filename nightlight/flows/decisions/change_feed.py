@@ -20,6 +20,8 @@ from datetime import timedelta
 from sys import intern
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from nightlight import logs
 from nightlight.catalogue.decision_inputs import Seen, SeenRendition, seen
 from nightlight.catalogue.feed import NAME, PROFILE
@@ -81,6 +83,14 @@ class ChangeFeedPoller:
             if self._failed_at >= asked_at:
                 raise CatalogueUnavailable("somebody else has just polled in vain")
             return self._poll(at_least)
+
+    def check(self) -> str | None:
+        """Return ``feed_stale`` where a decision of now could use nothing of what is kept; poll first, as it would."""
+        try:
+            self.catch_up()
+        except (NightlightError, DBAPIError):
+            return "feed_stale"
+        return None
 
     def _poll(self, at_least: int | None) -> bool:
         began = time.monotonic()

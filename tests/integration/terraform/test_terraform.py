@@ -172,7 +172,10 @@ def test_alerts_name_metrics_that_there_are():
         if hasattr(metric, "_name")
         for name in (metric._name, f"{metric._name}_total")
     }
-    known |= {"nightlight_lifecycle_drift", "nightlight_lifecycle_drift_looked_seconds"}  # of an operator's command, in a file
+    known |= {
+        "nightlight_lifecycle_drift",
+        "nightlight_lifecycle_drift_looked_seconds",
+    }  # of an operator's command, in a file
     groups = YAML(typ="safe").load((ROOT / "infra" / "alerts.yaml").read_text("utf-8"))["groups"]
     used = {name for group in groups for rule in group["rules"] for name in re.findall(r"nightlight_\w+", rule["expr"])}
     assert used
