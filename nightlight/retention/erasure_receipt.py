@@ -48,8 +48,13 @@ class DeletedObject:
             {"version_id": version_id, "marker": marker, "request_id": request_id}
             for version_id, marker, request_id in self.versions
         ]
-        told = {"bucket": self.bucket, "key_sha256": subject_digest(self.key), "versions": versions, "left": self.left}
-        return told if self.locked_until is None else {**told, "locked_until": self.locked_until}
+        fields = {
+            "bucket": self.bucket,
+            "key_sha256": subject_digest(self.key),
+            "versions": versions,
+            "left": self.left,
+        }
+        return fields if self.locked_until is None else {**fields, "locked_until": self.locked_until}
 
 
 @dataclass(frozen=True, slots=True)

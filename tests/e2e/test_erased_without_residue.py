@@ -129,7 +129,7 @@ def in_broker(stack):
                 yield f"queue {name}", bytes(str(message.body) + str(message.headers), "utf-8")
 
 
-def found(stack, needles):
+def hits_in(stack, needles):
     pattern = re.compile(b"|".join(re.escape(needle.encode()) for needle in needles))
     return {(name, hit.decode()) for name, data in places(stack) for hit in pattern.findall(data)}
 
@@ -137,16 +137,16 @@ def found(stack, needles):
 def test_nothing_is_left_of_a_profile_whose_every_value_is_a_canary(stack):
     who = f"canary-{token()}"
     image_id, needles = life(stack, who)
-    before = {hit for _, hit in found(stack, needles)}
+    before = {hit for _, hit in hits_in(stack, needles)}
     assert who in before  # the search finds what is there
     assert len(before) >= 4
     erased(stack, who)
     two_hours_pass(stack)
-    left = found(stack, needles)
+    left = hits_in(stack, needles)
     end = time.monotonic() + SETTLE_S
     while left and time.monotonic() < end:  # SQLite's log is emptied by the schedule, once nobody reads
         time.sleep(0.5)
-        left = found(stack, needles)
+        left = hits_in(stack, needles)
     assert left == set()
     with stack.catalogue.reading() as tx:
         assert tx.connection.execute(select(func.count()).select_from(tombstones)).scalar_one() == 1

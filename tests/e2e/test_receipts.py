@@ -80,9 +80,9 @@ def test_the_command_erases_and_waits_for_the_workers(stack):
         assert client.image(image.image_id).state == "ready"
         done = run_command(["erase", "removed", "--yes", "--json"], stack.as_role("operator"))
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert (told["state"], told["images"], told["erased"]) == ("erased", 1, 1)
-        assert told["receipts"] == client.receipts(image.image_id)[:1]
+        answer = json.loads(done.stdout)
+        assert (answer["state"], answer["images"], answer["erased"]) == ("erased", 1, 1)
+        assert answer["receipts"] == client.receipts(image.image_id)[:1]
         eventually(lambda: gone(client, image.image_id))
         for what in (["removed"], ["never-there"], ["--image", image.image_id], ["--image", "0" * 32]):
             again = run_command(["erase", *what, "--yes", "--json"], stack.as_role("operator"))

@@ -367,7 +367,11 @@ def test_a_version_under_an_object_lock_stays_and_receipt_and_rows_say_until_whe
     assert look_again() == "verified"
     with catalogue.reading() as tx:
         assert tx.images.get(image_id) is None
-    assert [one.payload["rows_removed"] for one in receipts(catalogue, image_id, public)] == [False, False, True]
+    assert [receipt.payload["rows_removed"] for receipt in receipts(catalogue, image_id, public)] == [
+        False,
+        False,
+        True,
+    ]
     pair.owner.delete_bucket(Bucket=locked)
 
 
