@@ -18,7 +18,7 @@ from tests.support.stacks import STACKS
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
-BACKLOG = 24
+BACKLOG = 6
 ROUNDS = int(os.environ.get("NIGHTLIGHT_TEST_SIGNALS", "3"))
 # A second for what runs (tests.support.stacks), then what workers.shutdown gives the pool, and a machine's slowness.
 MOST_S = 1 + 15 + 20
