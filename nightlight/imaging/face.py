@@ -57,7 +57,7 @@ _WITHIN = 0.6
 # A hint in the middle of a sure face and up to so many times as wide is that face.
 _SAME_WIDTH = 1.7
 # CenterFace sees no candidate, and LargeFace nothing above this: there is no face.
-NO_FACE = -2.5
+NO_FACE = -3.0
 # Sure faces up to this share of the shorter side are painted over, so many times as wide and high as their boxes.
 PAINTED_SHARE, _PAINTED_WIDTH = 0.3, 1.8
 # An input of less contrast (from its 2nd to its 98th percentile, of 255) is stretched to _CONTRAST: dark, flat and
