@@ -5,7 +5,8 @@ pictures of other things, of which those are left out that CenterFace sees a fac
 ``onnx``, which nothing else of Nightlight does; half an hour of two cores. The samples' seeds are fixed; the order of
 sums is not, so another run gives other weights that do as well. Measure them with ``make bench-composites`` before they
 are used: face.BESIDE and face.NO_FACE are logits of these weights. Those of today were fitted in three goes: 18 epochs
-without the last four CHANGES; 9 with all; then, from the mean of both, 8 with those four half as often.
+without the last four CHANGES; 9 with all; then, from the mean of both, 8 with those four half as often. That
+was by drafts of this program; as it stands, it has not been run from end to end.
 
     python -m bench.fit_large_face --faces FOLDER --other FOLDER [--count N] [--epochs N] [--out FILE]
 """
