@@ -178,6 +178,14 @@ def compose(kind: str, portraits: Sequence[Portrait], seed: int, *, small: int |
     return Composite(kind, picture, (large, *smalls))
 
 
+def small_faces_alone(portraits: Sequence[Portrait], rng: random.Random) -> tuple[Image.Image, list[TrueFace]]:
+    """Return a picture of one to five small faces without a large one."""
+    picture, frame = _empty(KINDS["close"], portraits, rng)
+    nowhere = TrueFace(-1e4, -1e4, 1)
+    people = [rng.choice(portraits) for _ in range(rng.randint(1, MOST_SMALL))]
+    return picture, _paste_small(picture, frame, nowhere, people, rng)
+
+
 Box = tuple[float, float, float, float]
 
 

@@ -19,6 +19,7 @@ import argparse
 import hashlib
 import json
 import math
+import random
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -35,7 +36,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.composite_kinds import KINDS, Composite, Portrait, compose
+from bench.composite_kinds import KINDS, Composite, Portrait, compose, ground
 from nightlight.imaging import face_budget
 from nightlight.imaging.face import FaceDetector, FaceSearch, widest_face_px
 from nightlight.imaging.pipeline import Pipeline
@@ -158,20 +159,23 @@ def seen_as_none(faces: list[Portrait], first: int, count: int, detector: FaceDe
 
 
 def ordinary(faces: list[Portrait], count: int, detector: FaceDetector) -> dict[str, dict[str, float]]:
-    """Return what the further passes cost pictures in which nothing was missed, in pixels of the tier's grid.
+    """Return what the further looks cost pictures in which nothing was missed, in pixels of the tier's grid.
 
-    Portraits as they are, and four of them as one picture, in which every face is about a fifth as wide as the square.
+    Portraits as they are; one as half a body, and four as one picture: every face is about a fifth as wide as the
+    square.
     """
-    grids: dict[str, list[tuple[int, int]]] = {"portrait": [], "four portraits": []}
+    grids: dict[str, list[tuple[int, int]]] = {}
     for number in track(range(count), "ordinary pictures", transient=True):
-        four = Image.new("RGB", (500, 500))
-        for place in range(4):
-            portrait = faces[(4 * number + place) % len(faces)].image
+        people = [faces[(4 * number + place) % len(faces)].image for place in range(4)]
+        four, half = Image.new("RGB", (500, 500)), ground((500, 500), faces, random.Random(number))
+        for place, portrait in enumerate(people):
             four.paste(portrait.resize((250, 250), Image.Resampling.BICUBIC), (place % 2 * 250, place // 2 * 250))
-        for name, picture in (("portrait", faces[number % len(faces)].image), ("four portraits", four)):
+        half.paste(people[0].resize((250, 250), Image.Resampling.BICUBIC), (125, 250))
+        for name, picture in (("portrait", people[0]), ("half body", half), ("four portraits", four)):
             search, side = detector.find(picture), min(picture.size)
             widths = widest_face_px(FaceSearch(search.faces), side), widest_face_px(search, side)
-            grids[name].append(tuple(face_budget.grid_side(side, width, TIER.face_px) for width in widths))
+            grid = tuple(face_budget.grid_side(side, width, TIER.face_px) for width in widths)
+            grids.setdefault(name, []).append(grid)
     medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in grids.items()}
     return {
         name: {"before": medians[name][0], "now": medians[name][1], "same": sum(a == b for a, b in rows) / len(rows)}
@@ -243,7 +247,7 @@ def main() -> None:
     result = {"outcomes": [asdict(outcome) for outcome in outcomes], "cost": cost(detector, faces[0].image)}
     long = [outcome.large_shown for outcome in outcomes if outcome.kind == "long picture"]
     console.print(f"long pictures whose large face shows: {sum(long)} of {len(long)}")
-    result["single_faces"] = seen_as_none(faces, options.first, options.count // 4, detector)
+    result["single_faces"] = seen_as_none(faces, options.first, options.count, detector)
     result["ordinary"] = ordinary(faces, options.count // 16, detector)
     if options.no_face:
         result["no_face"] = no_faces(options.no_face, detector)

