@@ -37,6 +37,7 @@ from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.statistics import Statistics
 from nightlight.catalogue.sweeps import Sweeps
+from nightlight.catalogue.takedown_schema import takedown_matches
 from nightlight.catalogue.takedowns import Takedowns
 from nightlight.catalogue.trace_jobs import TraceJobs
 from nightlight.catalogue.view_hashes import ViewHashes
@@ -57,7 +58,7 @@ class Transaction:
         "abuse_signals", "audit", "blocks", "connection", "deletions_due", "events", "feed", "hash_list_matches",
         "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
         "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders", "revocations", "screenings",
-        "statistics", "sweeps", "takedowns", "trace_jobs", "view_hashes",
+        "statistics", "sweeps", "takedown_matches", "takedowns", "trace_jobs", "view_hashes",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -90,6 +91,7 @@ class Transaction:
         self.deletions_due = DeletionsDue(connection)
         self.statistics = Statistics(connection)
         self.takedowns = Takedowns(connection)
+        self.takedown_matches = HashListMatches(connection, takedown_matches)
         self.view_hashes = ViewHashes(connection)
 
 

@@ -25,6 +25,6 @@ def test_what_takes_something_away_is_urgent_and_what_nobody_waits_for_is_not():
     assert LANES == (URGENT, TRACE, UPLOAD, BACKGROUND)
     assert {name: kind.lane for name, kind in KINDS.items()} == {
         "erase": URGENT, "verify_erasure": URGENT, "rotate_names": URGENT, "copy_to_vault": URGENT, "delete_copy": URGENT,
-        "sweep": URGENT, "rescreen": URGENT, "trace_search": TRACE, "render": UPLOAD, "import": UPLOAD,
+        "sweep": URGENT, "rescreen": URGENT, "takedown": URGENT, "trace_search": TRACE, "render": UPLOAD, "import": UPLOAD,
         "retention_tags": BACKGROUND, "rerender": BACKGROUND,
     }  # fmt: skip
