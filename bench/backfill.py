@@ -79,7 +79,7 @@ def walk(total: int, database: str) -> None:
     """One walk, in a process of its own, so that its largest size is its own."""
     from nightlight.catalogue import migrate
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.flows.imports.notifications import Backfill
+    from nightlight.flows.imports.backfill import Backfill
     from nightlight.store.key_template import KeyTemplate
     from nightlight.store.s3 import S3Access
     from nightlight.store.source_buckets import SourceBuckets

@@ -177,7 +177,7 @@ def nightlight_shaped(attribute, value, given):
         (folder / "checks.yaml").write_text("format: policy/1\n")
         rules = (
             "format: policy/1\npack: p\nversion: '1'\nrules:\n"
-            "  - {id: all, why: w, at_most: {tier: full, cache_s: 300, per_hour: 600}}\n"
+            "  - {id: all, why: w, at_most: {tier: full, capture: allow, cache_s: 300, per_hour: 600}}\n"
             f"  - {{id: minors, why: w, when: {{{attribute}: {value}, relation: stranger}}, at_most: {{tier: none}}}}\n"
         )
         (folder / "rules.yaml").write_text(rules)

@@ -33,6 +33,7 @@ from nightlight.catalogue.image_states import (
 )
 from nightlight.catalogue.images import FAILED, QUARANTINED, RECEIVING, REJECTED
 from nightlight.cli.main import app as command_line
+from nightlight.flows.exports import document as export_document
 from nightlight.flows.pictures.change_state import FOLLOWED_BY
 from nightlight.imaging.formats import FORMATS
 from nightlight.imaging.probe import upload_caps
@@ -231,6 +232,7 @@ PAGES = {
     "uploads.md": uploads_page,
     "openapi.json": openapi_page,
     "cli.md": cli_page,
+    "export.schema.json": lambda: json.dumps(export_document.schema(), indent=2) + "\n",
     "../policy/regimes.md": regimes_page,
     **{f"../../infra/s3/{identity}-policy.json": partial(policy_file, identity) for identity in IDENTITIES},
     **{f"../../infra/s3/{bucket}-bucket-policy.json": partial(bucket_policy_file, bucket) for bucket in BUCKETS},

@@ -47,6 +47,11 @@ ERASURES_OVERDUE = Gauge(
     "Whether there are erasures that are not done although the policy's time for them is over: 0 or 1.",
     multiprocess_mode="mostrecent",
 )
+ERASURE_KEYS_LOST = Gauge(
+    "nightlight_erasure_keys_lost",
+    "Whether there are tombstones of a key that is not in NIGHTLIGHT_ERASURE_KEYS any more: 0 or 1.",
+    multiprocess_mode="mostrecent",
+)
 TAKEDOWNS = Counter("nightlight_takedowns_total", "Takedown notices, by what came of them.", ["outcome"])
 TAKEDOWNS_OVERDUE = Gauge(
     "nightlight_takedowns_overdue",

@@ -18,11 +18,13 @@ from service.client_timeouts import ClientTimeouts
 from service.fast_path import FastPath
 from service.middleware import BodyCap, RequestId
 from service.openapi import document
+from service.profile_ids import EncodedPath
 from service.routes import (
     authzen,
     blocks,
     canaries,
     decisions,
+    exports,
     health,
     holds,
     images,
@@ -84,8 +86,8 @@ def create_app(services: ServiceContainer) -> FastAPI:
     app.state.services = services
     problems.install(app)
     modules = (
-        profiles, images, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files, optout,
-        traces, takedowns, imports, holds, softbinding, health,
+        profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
+        optout, traces, takedowns, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)
@@ -99,4 +101,5 @@ def create_app(services: ServiceContainer) -> FastAPI:
     )
     app.add_middleware(ClientTimeouts, seconds=settings.service.client_s)
     app.add_middleware(RequestId)
+    app.add_middleware(EncodedPath)
     return app

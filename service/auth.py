@@ -21,7 +21,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _SCOPE = "__nightlight_scope__"
 _PUBLIC = "public"
 # Scopes whose calls change nothing that decisions are made by; every other call is taken to have changed something.
-_READING = frozenset({TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE})
+_READING = frozenset({TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE, TokenScope.EXPORT})
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 

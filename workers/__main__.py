@@ -34,12 +34,14 @@ from nightlight.wiring.worker_container import build_worker  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
+from workers.shutdown_deadline import bound_shutdown  # noqa: E402
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from nightlight.flows.pictures.hash_lists import Screening
     from nightlight.flows.pictures.rerender_runs import RerenderFeeder
+    from nightlight.flows.traces.search import TraceSearch
     from nightlight.wiring.worker_container import WorkerContainer
 
 _PAUSE_AFTER_FAILURE_S = 1.0
@@ -96,9 +98,12 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
         logs.get("worker").info("lists.ready", count=sum(hash_list.hashes for hash_list in kept))
         threading.Thread(target=_look_at_lists, args=(services.screening,), name="lists", daemon=True).start()
     threading.Thread(target=_look_at_rerenders, args=(services.rerenders,), name="rerenders", daemon=True).start()
+    every_s = settings.retention.sweep_s
+    threading.Thread(target=_look_at_index, args=(services.search, every_s), name="index", daemon=True).start()
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
+    bound_shutdown(settings.worker.shutdown_s)
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
@@ -116,6 +121,20 @@ def _look_at_lists(screening: Screening) -> None:
             code = error.code if isinstance(error, NightlightError) else type(error).__name__
             log.error("lists.failed", code=code, detail=str(error))
         time.sleep(_LISTS_S)
+
+
+def _look_at_index(search: TraceSearch, every_s: float) -> None:
+    """Take what was erased from this machine's index, for as long as this process lives."""
+    while True:
+        time.sleep(every_s)
+        try:
+            gone = search.forget_erased()
+        except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
+            code = error.code if isinstance(error, NightlightError) else type(error).__name__
+            logs.get("worker").error("index.not_cleared", code=code, detail=str(error))
+            continue
+        if gone:
+            logs.get("worker").info("index.cleared", count=gone)
 
 
 def _look_at_rerenders(feeder: RerenderFeeder) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.entity import Queue
 from kombu.messaging import Consumer
 
-from nightlight.jobs.lanes import BACKGROUND, TRACE, UPLOAD, URGENT
+from nightlight.jobs.lanes import BACKGROUND, ERASURE, TRACE, UPLOAD, URGENT
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -29,6 +29,7 @@ _places: dict[str, int] = {}
 def places_by_lane(worker: WorkerSettings) -> dict[str, int]:
     """Return how many places a worker has for each lane."""
     return {
+        ERASURE: worker.erasures,
         URGENT: worker.urgent,
         TRACE: worker.traces,
         UPLOAD: worker.concurrency,

@@ -2,6 +2,7 @@ locals {
   names = {
     originals  = "${var.prefix}-originals"
     renditions = "${var.prefix}-renditions"
+    exports    = "${var.prefix}-exports"
     vault      = "${var.prefix}-vault"
   }
 
@@ -9,6 +10,7 @@ locals {
   blanks = {
     ORIGINALS  = local.names.originals
     RENDITIONS = local.names.renditions
+    EXPORTS    = local.names.exports
     VAULT      = local.names.vault
     SERVICE    = aws_iam_role.this["service"].arn
     WORKER     = aws_iam_role.this["worker"].arn

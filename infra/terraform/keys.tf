@@ -23,11 +23,13 @@ locals {
   key_writers = {
     originals  = ["service", "worker", "keeper"]
     renditions = ["worker"]
+    exports    = ["worker"]
     vault      = ["worker"]
   }
   key_readers = {
     originals  = ["worker"]
     renditions = ["service", "worker"]
+    exports    = ["service", "worker"]
     vault      = ["keeper"]
   }
 }

@@ -5,6 +5,7 @@ output "environment" {
       NIGHTLIGHT_STORE_KIND                = "s3"
       NIGHTLIGHT_STORE_ORIGINALS_BUCKET    = local.names.originals
       NIGHTLIGHT_STORE_RENDITIONS_BUCKET   = local.names.renditions
+      NIGHTLIGHT_STORE_EXPORTS_BUCKET      = local.names.exports
       NIGHTLIGHT_STORE_VAULT_BUCKET        = local.names.vault
       NIGHTLIGHT_BUCKETS_SERVICE_PRINCIPAL = aws_iam_role.this["service"].arn
       NIGHTLIGHT_BUCKETS_WORKER_PRINCIPAL  = aws_iam_role.this["worker"].arn

@@ -16,7 +16,9 @@ from nightlight.catalogue.abuse_signals import AbuseSignals
 from nightlight.catalogue.audit import AuditLog
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.deletions_due import DeletionsDue
+from nightlight.catalogue.erased_rows import ErasedRows
 from nightlight.catalogue.events import Events
+from nightlight.catalogue.exports import Exports
 from nightlight.catalogue.feed import Feed
 from nightlight.catalogue.hash_list_matches import HashListMatches
 from nightlight.catalogue.holds import LegalHolds
@@ -39,6 +41,7 @@ from nightlight.catalogue.statistics import Statistics
 from nightlight.catalogue.sweeps import Sweeps
 from nightlight.catalogue.takedown_schema import takedown_matches
 from nightlight.catalogue.takedowns import Takedowns
+from nightlight.catalogue.tombstones import Tombstones
 from nightlight.catalogue.trace_jobs import TraceJobs
 from nightlight.catalogue.view_hashes import ViewHashes
 from nightlight_core.errors import CatalogueUnavailable, Conflict, SettingsRefused
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 
+# A checkpoint that does not come about at once comes about the next time.
+_CHECKPOINT_MS = 100
 _READ_ONLY = "nightlight_read_only"
 
 
@@ -55,10 +60,11 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "abuse_signals", "audit", "blocks", "connection", "deletions_due", "events", "feed", "hash_list_matches",
-        "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
-        "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders", "revocations", "screenings",
-        "statistics", "sweeps", "takedown_matches", "takedowns", "trace_jobs", "view_hashes",
+        "abuse_signals", "audit", "blocks", "connection", "deletions_due", "erased_rows", "events", "exports", "feed",
+        "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox",
+        "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
+        "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedowns", "tombstones",
+        "trace_jobs", "view_hashes",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -89,10 +95,13 @@ class Transaction:
         self.sweeps = Sweeps(connection)
         self.imports = Imports(connection)
         self.deletions_due = DeletionsDue(connection)
+        self.exports = Exports(connection)
         self.statistics = Statistics(connection)
         self.takedowns = Takedowns(connection)
         self.takedown_matches = HashListMatches(connection, takedown_matches)
         self.view_hashes = ViewHashes(connection)
+        self.tombstones = Tombstones(connection)
+        self.erased_rows = ErasedRows(connection)
 
 
 class Catalogue:
@@ -136,6 +145,22 @@ class Catalogue:
         """Return if the database answers; raise CatalogueUnavailable if not."""
         with self.reading() as tx:
             tx.connection.execute(text("SELECT 1"))
+
+    def drop_removed(self) -> None:
+        """Have nothing of removed rows left in SQLite's files: its log is emptied, unless somebody reads at the moment.
+
+        PostgreSQL does so by itself (VACUUM), and its archives are backups.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            patience = raw.execute("PRAGMA busy_timeout").fetchone()[0]
+            raw.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_MS}")
+            try:
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                raw.execute(f"PRAGMA busy_timeout = {patience}")
 
     def close(self) -> None:
         """Close every connection."""
@@ -190,6 +215,8 @@ def _sqlite(url: URL, timeout_s: float) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        # What is deleted is overwritten, in freed pages too.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")

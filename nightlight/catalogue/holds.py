@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,10 @@ APPROVALS = 2
 
 @dataclass(frozen=True, slots=True)
 class LegalHold:
-    """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``."""
+    """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``.
+
+    ``may_be_told`` says that whom the pictures are of may know of it.
+    """
 
     hold_id: str
     kind: str
@@ -33,12 +36,12 @@ class LegalHold:
     placed_by: str
     created_at: datetime
     ended_at: datetime | None
+    may_be_told: bool = False
 
-    def may_end(self, now: datetime) -> bool:
-        """Say whether its date has come or enough people have approved of its end."""
-        return len({approval["by"] for approval in self.approvals}) >= APPROVALS or (
-            self.until is not None and self.until <= now
-        )
+    def may_end(self, now: datetime, approvers: Collection[str]) -> bool:
+        """Say whether its date has come, or enough of the ``approvers``, without who placed it, approve of its end."""
+        approved = {approval["by"] for approval in self.approvals} & set(approvers) - {self.placed_by}
+        return len(approved) >= APPROVALS or (self.until is not None and self.until <= now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,18 @@ class LegalHolds(Rows):
     """Hold rows, inside one transaction."""
 
     def place(
-        self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
+        self,
+        kind: str,
+        reference: str,
+        until: datetime | None,
+        covered: Sequence[ImageId],
+        *,
+        by: str,
+        now: datetime,
+        may_be_told: bool = False,
     ) -> LegalHold:
         """Write a hold on images."""
-        hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
+        hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None, may_be_told)
         self._execute(insert(holds).values(asdict(hold)))
         rows = [{"hold_id": hold.hold_id, "image_id": image_id} for image_id in covered]
         self._execute(insert(held), rows)
@@ -102,9 +113,10 @@ class LegalHolds(Rows):
             .values(state=PLACED)
         )
 
-    def end(self, hold_id: str, now: datetime) -> None:
-        """Write that a hold is over."""
-        self._write(hold_id, state=ENDED, ended_at=now)
+    def end(self, hold: LegalHold, now: datetime) -> LegalHold:
+        """Write that a hold is over; return it as it is then."""
+        self._write(hold.hold_id, state=ENDED, ended_at=now)
+        return replace(hold, state=ENDED, ended_at=now)
 
     def covered(self, hold_id: str) -> list[ImageId]:
         """Return the images that a hold covers."""
@@ -116,6 +128,11 @@ class LegalHolds(Rows):
         query = select(holds).join(held, held.c.hold_id == holds.c.hold_id)
         query = query.where(held.c.image_id == image_id, holds.c.state.in_(_OPEN), holds.c.hold_id != but)
         return [LegalHold(*row) for row in self._execute(query)]
+
+    def ever_on(self, image_id: ImageId) -> list[LegalHold]:
+        """Return every hold that is or was on an image, the oldest first."""
+        query = select(holds).join(held, held.c.hold_id == holds.c.hold_id).where(held.c.image_id == image_id)
+        return [LegalHold(*row) for row in self._execute(query.order_by(holds.c.created_at))]
 
     def pending(self, image_id: ImageId) -> bool:
         """Say whether a hold covers an image that is not in the vault yet."""

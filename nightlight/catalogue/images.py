@@ -116,6 +116,11 @@ class Images(Rows):
         )
         return [ImageRow(**row) for row in self._execute(query).mappings()]
 
+    def deleted_of(self, profile_id: ProfileId) -> list[ImageId]:
+        """Return a profile's images that are being erased."""
+        query = select(images.c.image_id).where(images.c.profile_id == profile_id, images.c.state == DELETED)
+        return [ImageId(row.image_id) for row in self._execute(query)]
+
     def inconsistent(self, *, limit: int) -> list[ImageId]:
         """Return images that are ready and that their profile does not show, and hold their rows."""
         joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)

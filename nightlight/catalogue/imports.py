@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +15,14 @@ from sqlalchemy import func, insert, or_, select, update
 from nightlight.catalogue.images import DELETED, FAILED, RECEIVING, REJECTED
 from nightlight.catalogue.retention_schema import import_items, imports
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import images
+from nightlight.catalogue.schema import images, jobs
+from nightlight_core.errors import SourceDenied
 from nightlight_core.ids import ImageId, ProfileId
 
 # Of a walk: it goes on, everything was queued, somebody took another one instead.
 RUNNING, LISTED, DROPPED = "running", "listed", "dropped"
+# So many keys that are left out are told of; all of them are written to a file where one is named.
+MOST_LEFT_OUT = 100
 # Of a key: waiting; imported; not the newest, or known already; refused as a picture; gone from its bucket.
 QUEUED, TAKEN, SKIPPED, REFUSED, REMOVED = "queued", "taken", "skipped", "refused", "removed"
 
@@ -44,6 +48,30 @@ class ImportRun:
     actor: str
     created_at: datetime
     finished_at: datetime | None
+    left_out: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a walk tells of keys that are nobody's picture.
+
+    ``reasons`` counts them, ``first`` has the first MOST_LEFT_OUT as (key, reason, detail). ``file`` is where all of
+    them are written, ``file_bytes`` how much of that file is written for sure. ``refused`` is the last error of the
+    listing, and ``refused_at`` when that was (RFC 3339).
+    """
+
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    first: Sequence[Sequence[str]] = ()
+    file: str | None = None
+    file_bytes: int = 0
+    refused: str | None = None
+    refused_at: str | None = None
+
+    def more(self, entries: Sequence[Sequence[str]], *, file_bytes: int) -> LeftOut:
+        """Return what is told after one more page: the listing has answered."""
+        reasons = dict(Counter(self.reasons) + Counter(entry[1] for entry in entries))
+        first = [*self.first, *entries[: max(0, MOST_LEFT_OUT - len(self.first))]]
+        return LeftOut(reasons, first, self.file, file_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +126,10 @@ class Imports(Rows):
         row = self._execute(query.order_by(imports.c.created_at.desc()).limit(1).with_for_update()).first()
         return ImportRun(*row) if row is not None else None
 
-    def begin(self, source: str, template: str, *, actor: str, now: datetime) -> ImportRun:
-        """Write a new walk from the beginning."""
-        run = ImportRun(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None)
+    def begin(self, source: str, template: str, *, actor: str, now: datetime, file: str | None) -> ImportRun:
+        """Write a new walk from the beginning; ``file`` is where keys that are left out are written."""
+        left_out = asdict(LeftOut(file=file))
+        run = ImportRun(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None, left_out)
         self._execute(insert(imports).values(asdict(run)))
         return run
 
@@ -114,11 +143,24 @@ class Imports(Rows):
         query = select(imports).order_by(imports.c.created_at.desc()).limit(limit)
         return [ImportRun(*row) for row in self._execute(query)]
 
-    def advance(self, import_id: str, cursor: Mapping[str, Any], counted: Mapping[str, int]) -> None:
-        """Write how far a walk has come, and what was ``counted`` since."""
-        values: dict[str, Any] = {"cursor": dict(cursor)}
+    def advance(self, import_id: str, cursor: Mapping[str, Any], counted: Mapping[str, int], left_out: LeftOut) -> None:
+        """Write how far a walk has come, what was ``counted`` since, and what is left out so far."""
+        values: dict[str, Any] = {"cursor": dict(cursor), "left_out": asdict(left_out)}
         values |= {name: imports.c[name] + number for name, number in counted.items()}
         self._execute(update(imports).where(imports.c.import_id == import_id).values(values))
+
+    def left_out(self, import_id: str) -> LeftOut:
+        """Return what a walk has told of keys that it leaves out; hold its row."""
+        query = select(imports.c.left_out).where(imports.c.import_id == import_id).with_for_update()
+        return LeftOut(**(self._execute(query).scalar_one_or_none() or {}))
+
+    def refuse(self, import_id: str, code: str, now: datetime) -> None:
+        """Write that the listing failed."""
+        noted = replace(self.left_out(import_id), refused=code, refused_at=now.isoformat())
+        self._write_left_out(import_id, noted)
+
+    def _write_left_out(self, import_id: str, summary: LeftOut) -> None:
+        self._execute(update(imports).where(imports.c.import_id == import_id).values(left_out=asdict(summary)))
 
     def end(self, import_id: str, state: str, now: datetime) -> None:
         """Write that a walk is over."""
@@ -131,9 +173,32 @@ class Imports(Rows):
         return {row[0]: row[1] for row in self._execute(query.group_by(import_items.c.state))}
 
     def waiting(self, import_id: str) -> int:
-        """Return how many keys of a walk nobody has looked at yet."""
-        query = select(func.count()).where(import_items.c.import_id == import_id, import_items.c.state == QUEUED)
+        """Return how many keys nobody has looked at yet, of a walk and of earlier ones through the same source."""
+        own = select(imports.c.source, imports.c.template).where(imports.c.import_id == import_id).subquery()
+        same = select(imports.c.import_id).join(
+            own, (own.c.source == imports.c.source) & (own.c.template == imports.c.template)
+        )
+        query = select(func.count()).where(import_items.c.import_id.in_(same), import_items.c.state == QUEUED)
         return self._count(query)
+
+    def held_up(self, import_id: str) -> dict[str, int]:
+        """Return how many keys of a walk wait after an attempt that failed, by the code of its error."""
+        waiting = import_items.join(jobs, jobs.c.other_id == import_items.c.item_id)
+        query = select(jobs.c.reason, func.count()).select_from(waiting).where(import_items.c.import_id == import_id)
+        query = query.where(import_items.c.state == QUEUED, jobs.c.kind == "import", jobs.c.reason.is_not(None))
+        return {row[0]: row[1] for row in self._execute(query.group_by(jobs.c.reason))}
+
+    def denied_and_ended(self, import_id: str) -> tuple[int, int]:
+        """Return how many keys of a walk their bucket refuses to give, and how many have come to an end."""
+        ended = select(func.count()).where(import_items.c.import_id == import_id, import_items.c.state != QUEUED)
+        return self.held_up(import_id).get(SourceDenied.code, 0), self._count(ended)
+
+    def denied(self, import_id: str, *, limit: int) -> list[ImportItem]:
+        """Return keys of a walk that wait since their bucket refused them."""
+        waiting = import_items.join(jobs, jobs.c.other_id == import_items.c.item_id)
+        query = select(*_COLUMNS).select_from(waiting).where(import_items.c.import_id == import_id)
+        query = query.where(import_items.c.state == QUEUED, jobs.c.kind == "import", jobs.c.reason == SourceDenied.code)
+        return [ImportItem(*row) for row in self._execute(query.limit(limit))]
 
     def refusals(self, import_id: str, *, limit: int) -> list[ImportItem]:
         """Return keys of a walk that were refused."""
@@ -218,9 +283,14 @@ class Imports(Rows):
         self._execute(update(import_items).where(import_items.c.image_id == image_id).values(_GONE))
 
     def forget_profile(self, profile_id: ProfileId) -> None:
-        """Drop what is known of a deleted profile's keys of which nothing was taken."""
+        """Drop what is known of a deleted profile's keys of which nothing was taken, and keys that may name it."""
         has_outcome = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
         self._execute(update(import_items).where(import_items.c.profile_id == profile_id, has_outcome).values(_GONE))
+        for row in self._execute(select(imports.c.import_id, imports.c.left_out)).all():
+            if any(profile_id in entry[0] for entry in (row.left_out or {}).get("first") or ()):
+                summary = self.left_out(row.import_id)
+                summary = replace(summary, first=[entry for entry in summary.first if profile_id not in entry[0]])
+                self._write_left_out(row.import_id, summary)
 
 
 _COLUMNS = tuple(import_items.c[name] for name in ImportItem.__slots__)

@@ -55,7 +55,7 @@ class Lease:
 
     @property
     def other_id(self) -> str:
-        """Return the imported key or the sweep that the job is on; raise LookupError if it is on something else."""
+        """Return the imported key, sweep or export that the job is on; raise LookupError if it is on something else."""
         return self._on("other_id")
 
     def _on(self, column: str) -> str:

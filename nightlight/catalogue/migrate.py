@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"
+# The first release whose connections overwrite what they delete from SQLite (catalogue.engine).
+_OVERWRITES = "0006"
 
 
 def upgrade(engine: Engine) -> None:
@@ -22,6 +24,7 @@ def upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
+    before = _revision(engine)
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":  # a migration may take longer than a request may
             connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -29,17 +32,28 @@ def upgrade(engine: Engine) -> None:
         config.set_main_option("script_location", str(_SCRIPTS))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if engine.dialect.name == "sqlite" and before is not None and before < _OVERWRITES:
+        # What was deleted before pages were overwritten is in free ones yet.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM"))
 
 
 def check_current(engine: Engine) -> None:
     """Raise CatalogueUnavailable unless the database has exactly the schema that this release expects."""
-    with engine.connect() as connection:
-        known = inspect(connection).has_table(_VERSIONS)
-        revision = connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}")) if known else None  # noqa: S608
+    revision = _revision(engine)
     head = newest_revision()
     if revision != head:
         message = f"the catalogue's schema is {revision}, {head} is needed; run `nightlight catalogue upgrade`"
         raise CatalogueUnavailable(message)
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        known = inspect(connection).has_table(_VERSIONS)
+        revision: str | None = (
+            connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}")) if known else None  # noqa: S608
+        )
+    return revision
 
 
 def newest_revision() -> str:

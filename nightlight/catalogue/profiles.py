@@ -63,7 +63,8 @@ class Profiles(Rows):
             fresh = {"profile_id": profile_id, "state": LIVE, "report_flag": "clear", "generation": 0, "uploads": 0}
             self._execute(insert(profiles).values(**fresh, created_at=now, **values))
             return True
-        revived = {"state": LIVE} if existing.state == DELETED else {}  # an open report stays open
+        # An open report stays open until the erasure is done; whoever was erased before is somebody else from now on.
+        revived = {"state": LIVE, "created_at": now} if existing.state == DELETED else {}
         self._execute(update(profiles).where(profiles.c.profile_id == profile_id).values(**values, **revived))
         return existing.state == DELETED
 
@@ -72,6 +73,13 @@ class Profiles(Rows):
         query = select(*_COLUMNS).where(profiles.c.profile_id == profile_id)
         row = self._execute(query.with_for_update() if lock else query).one_or_none()
         return Profile(*row) if row else None
+
+    def page(self, after: str, *, limit: int) -> list[tuple[ProfileId, datetime]]:
+        """Return (profile, since when it is there) of profiles that are kept, in the order of their ids."""
+        query = select(profiles.c.profile_id, profiles.c.created_at)
+        query = query.where(profiles.c.profile_id > after, profiles.c.state.in_(KEPT))
+        rows = self._execute(query.order_by(profiles.c.profile_id).limit(limit))
+        return [(ProfileId(row.profile_id), row.created_at) for row in rows]
 
     def lapse(self, before: datetime, band: str, *, limit: int) -> list[ProfileId]:
         """Give live profiles whose band was not asserted since ``before`` this band instead; return those."""
@@ -122,7 +130,7 @@ class Profiles(Rows):
     def delete(self, profile_id: ProfileId) -> bool:
         """Mark a profile that is kept deleted, and raise its generation; return False if there is none.
 
-        A trigger drops its blocks, and what is known of proofs about it.
+        A trigger drops its blocks, what is known of proofs about it, and what was said of its owner.
         """
         statement = (
             update(profiles)

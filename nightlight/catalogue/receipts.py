@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from nightlight.catalogue.retention_schema import erasures, receipt_head, receipts
 from nightlight.catalogue.rows import Rows
@@ -23,9 +23,30 @@ class ReceiptChain(Rows):
         last_hash: str = self._execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
         return last_hash
 
-    def add(self, receipt_id: str, image_id: ImageId, digest: str, envelope: Envelope, now: datetime) -> None:
-        """Add a receipt whose hash is ``digest`` to the chain; the head is held."""
-        row = {"receipt_id": receipt_id, "image_id": image_id, "hash": digest, "envelope": envelope, "created_at": now}
+    def length(self) -> tuple[int, str]:
+        """Return how many receipts there are, and the hash of the last: of one moment, since it is one query."""
+        count = select(func.count()).select_from(receipts).scalar_subquery()
+        row = self._execute(select(count, receipt_head.c.hash)).one()
+        return int(row[0]), str(row[1])
+
+    def add(
+        self,
+        receipt_id: str,
+        image_id: ImageId | None,
+        digest: str,
+        envelope: Envelope,
+        now: datetime,
+        *,
+        subject: str | None = None,
+    ) -> None:
+        """Add a receipt whose hash is ``digest`` to the chain; the head is held.
+
+        ``subject`` says whose erasure it was (tombstones.ErasureSubject.text); ``image_id`` is None for a profile's.
+        """
+        row = {
+            "receipt_id": receipt_id, "image_id": image_id or "", "hash": digest, "envelope": envelope,
+            "created_at": now, "subject": subject,
+        }  # fmt: skip
         self._execute(insert(receipts).values(row))
         self._execute(update(receipt_head).values(hash=digest))
 
@@ -47,6 +68,11 @@ class ReceiptChain(Rows):
     def of_image(self, image_id: ImageId) -> list[Envelope]:
         """Return the receipts of an image, the oldest first."""
         query = select(receipts.c.envelope).where(receipts.c.image_id == image_id).order_by(receipts.c.sequence)
+        return [row.envelope for row in self._execute(query)]
+
+    def of_subjects(self, subjects: Sequence[str]) -> list[Envelope]:
+        """Return the receipts of somebody's erasures, the oldest first."""
+        query = select(receipts.c.envelope).where(receipts.c.subject.in_(subjects)).order_by(receipts.c.sequence)
         return [row.envelope for row in self._execute(query)]
 
     def after(self, sequence: int, *, limit: int) -> list[tuple[int, Envelope]]:

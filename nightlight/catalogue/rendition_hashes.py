@@ -72,6 +72,11 @@ class RenditionHashes(Rows):
         query = select(rendition_hashes.c.hash).select_from(joined).where(renditions.c.image_id == image_id)
         return sorted({bytes(row.hash) for row in self._execute(query)})
 
+    def present(self, hash_ids: Sequence[int]) -> set[int]:
+        """Return those of these hashes that are here."""
+        query = select(rendition_hashes.c.hash_id).where(rendition_hashes.c.hash_id.in_(hash_ids))
+        return set(self._execute(query).scalars())
+
     def origins(self, hash_ids: Sequence[int]) -> dict[int, HashOrigin]:
         """Return what these hashes lead back to; those that are not here any more are left out."""
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))

@@ -5,9 +5,9 @@ They belong to the same ``metadata`` as those of ``schema``; a test holds all of
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, false
 
-from nightlight.catalogue.schema import Json, Serial, UtcDateTime, table
+from nightlight.catalogue.schema import Json, PlatformId, Serial, UtcDateTime, table
 
 # What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
 receipts = table(
@@ -18,6 +18,16 @@ receipts = table(
     Column("hash", String(64), nullable=False),
     Column("envelope", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Whose erasure it was, as ErasureSubject.text; a receipt of a profile has an empty image_id.
+    Column("subject", String(96), index=True),
+)
+
+# That somebody was erased, by a keyed hash of who it was.
+tombstones = table(
+    "tombstones",
+    Column("key_id", String(16), primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    Column("erased_at", UtcDateTime, nullable=False, index=True),
 )
 
 receipt_head = table(
@@ -52,7 +62,7 @@ erasures = table(
     Column("objects", Json, nullable=False),
 )
 
-# A legal or safeguarding hold. ``approvals`` are of its end: who, and when.
+# A legal or safeguarding hold. ``approvals`` are of its end: who, and when. ``may_be_told`` is to the pictures' owner.
 holds = table(
     "holds",
     Column("hold_id", String(32), primary_key=True),
@@ -64,6 +74,7 @@ holds = table(
     Column("placed_by", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Column("may_be_told", Boolean, nullable=False, server_default=false()),
 )
 
 # Which images a hold covers.
@@ -93,7 +104,8 @@ sweeps = table(
     Column("finished_at", UtcDateTime),
 )
 
-# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on.
+# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on, ``left_out`` what it tells of keys
+# that are nobody's picture: see ``catalogue.imports.LeftOut``.
 imports = table(
     "imports",
     Column("import_id", String(32), primary_key=True),
@@ -108,6 +120,7 @@ imports = table(
     Column("actor", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("finished_at", UtcDateTime),
+    Column("left_out", JSON(none_as_null=True)),
 )
 
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
@@ -119,7 +132,7 @@ import_items = table(
     Column("import_id", String(32), ForeignKey("imports.import_id")),
     Column("bucket", String(63), nullable=False),
     Column("key", String(1024), nullable=False),
-    Column("profile_id", String(128), nullable=False),
+    Column("profile_id", PlatformId, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
     Column("etag", String(100), nullable=False),
@@ -129,4 +142,23 @@ import_items = table(
     Column("finished_at", UtcDateTime),
     Index("ix_import_items_import_id_state", "import_id", "state"),
     Index("ix_import_items_profile_id", "profile_id"),
+)
+
+# A person's own data, asked for and made by a worker. ``object_key`` is empty once the object is gone; after an erasure
+# ``profile_id`` is empty too.
+exports = table(
+    "exports",
+    Column("export_id", String(32), primary_key=True),
+    Column("profile_id", PlatformId, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("seal_to", String(100)),
+    Column("object_key", String(200)),
+    Column("bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("actor", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Index("ix_exports_state_created_at", "state", "created_at"),
 )

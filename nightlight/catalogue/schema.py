@@ -63,6 +63,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 # SQLite numbers rows by itself only in a column typed INTEGER.
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 Json: Any = JSON
+# The platform's id of a profile, a viewer or a network. SQLite holds to no length, and its tables stay as they were.
+PlatformId = String(256).with_variant(String(128), "sqlite")
 
 
 def table(name: str, *columns: SchemaItem, sqlite_autoincrement: bool = False) -> Table:
@@ -70,9 +72,15 @@ def table(name: str, *columns: SchemaItem, sqlite_autoincrement: bool = False) -
     return Table(name, metadata, *columns, sqlite_autoincrement=sqlite_autoincrement)
 
 
+def _of_deleted(name: str, column: str) -> Index:
+    """Return the index of what is being erased: few rows of many."""
+    deleted = text("state = 'deleted'")
+    return Index(name, column, postgresql_where=deleted, sqlite_where=deleted)
+
+
 profiles = table(
     "profiles",
-    Column("profile_id", String(128), primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True),
     Column("state", String(16), nullable=False),
     # The band that counts: what was asserted last, or unknown since that has lapsed.
     Column("band", String(32), nullable=False),
@@ -95,12 +103,13 @@ profiles = table(
         postgresql_where=text("deactivated_at IS NOT NULL"),
         sqlite_where=text("deactivated_at IS NOT NULL"),
     ),
+    _of_deleted("ix_profiles_deleted", "profile_id"),
 )
 
 images = table(
     "images",
     Column("image_id", String(32), primary_key=True),
-    Column("profile_id", String(128), ForeignKey("profiles.profile_id"), nullable=False, index=True),
+    Column("profile_id", PlatformId, ForeignKey("profiles.profile_id"), nullable=False, index=True),
     Column("sequence", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
@@ -122,13 +131,14 @@ images = table(
     Column("superseded_at", UtcDateTime, index=True),
     Column("sealed_key", String(200)),
     UniqueConstraint("profile_id", "sequence"),
+    _of_deleted("ix_images_deleted", "image_id"),
 )
 
 # A block may come before its profile.
 blocks = table(
     "blocks",
-    Column("viewer_id", String(128), primary_key=True),
-    Column("profile_id", String(128), primary_key=True, index=True),
+    Column("viewer_id", PlatformId, primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True, index=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -136,8 +146,8 @@ blocks = table(
 # ``revoked_at`` is in Unix seconds.
 proof_revocations = table(
     "proof_revocations",
-    Column("profile_id", String(128), primary_key=True),
-    Column("viewer_id", String(128), primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True),
+    Column("viewer_id", PlatformId, primary_key=True),
     Column("revoked_at", BigInteger, nullable=False, index=True),
 )
 
@@ -153,7 +163,7 @@ revocations = table(
 abuse_signals = table(
     "abuse_signals",
     Column("kind", String(16), primary_key=True),
-    Column("who", String(128), primary_key=True),
+    Column("who", PlatformId, primary_key=True),
     Column("reason", String(32), primary_key=True),
     Column("times", Integer, nullable=False),
     Column("first_at", UtcDateTime, nullable=False),
@@ -163,7 +173,7 @@ abuse_signals = table(
 # Profiles that nobody has a reason to ask for.
 canaries = table(
     "canaries",
-    Column("profile_id", String(128), primary_key=True),
+    Column("profile_id", PlatformId, primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -171,7 +181,7 @@ canaries = table(
 events = table(
     "events",
     Column("event_id", String(32), primary_key=True),
-    Column("profile_id", String(128), nullable=False),
+    Column("profile_id", PlatformId, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False, index=True),
@@ -268,12 +278,12 @@ changes = table(
     Column("change_id", Serial, primary_key=True, autoincrement=True),
     Column("txid", BigInteger, index=True),
     Column("kind", String(8), nullable=False),
-    Column("key", String(128), nullable=False),
+    Column("key", PlatformId, nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     sqlite_autoincrement=True,
 )
 
-# Triggers made by the migration refuse UPDATE and DELETE here.
+# Triggers made by the migrations refuse UPDATE here, and DELETE of all but what is about an image that is gone.
 audit = table(
     "audit",
     Column("entry_id", Serial, primary_key=True, autoincrement=True),

@@ -53,12 +53,13 @@ def _to(**verbs: tuple[str, ...]) -> dict[SqlRole, tuple[str, ...]]:
 GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "profiles": _to(
         service=_WRITE,
-        worker=(_S, _I, f"{_U} (uploads, {', '.join(_MOVED)})"),
+        worker=(_S, _I, f"{_U} (uploads, {', '.join(_MOVED)})", _D),
         keeper=(_S, f"{_U} (generation, current_image_id)"),
         schedule=(_S, f"{_U} (current_image_id)"),
         operator=(_S, _I, f"{_U} ({', '.join(_MOVED)})"),
     ),
-    "images": _to(service=_WRITE, worker=_WRITE, keeper=_CHANGE, schedule=_CHANGE, operator=_CHANGE),
+    # A trigger lets nobody remove rows but those of what was deleted.
+    "images": _to(service=_WRITE, worker=_QUEUE, keeper=_CHANGE, schedule=_CHANGE, operator=_CHANGE),
     "renditions": _to(service=_READ, worker=_QUEUE, keeper=_TAKE_AWAY, schedule=_READ, operator=_READ),
     "rendition_hashes": _to(service=_READ, worker=_QUEUE, keeper=_TAKE_AWAY, operator=_READ),
     "revocations": _to(service=_ADD, worker=_PUT_AND_TAKE, keeper=_ADD, schedule=_ADD, operator=_ADD),
@@ -72,13 +73,13 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     # Rows are locked by who reads them for a decision, which asks for the right to write.
     "hash_lists": _to(worker=_WRITE, schedule=_WRITE, operator=_WRITE),
     "screenings": _to(worker=_QUEUE, schedule=_READ, operator=_READ),
-    "hash_list_matches": _to(worker=_ADD, operator=_CHANGE),
-    # The service takes verdicts on these; workers do what follows from them.
-    "takedown_matches": _to(service=_CHANGE, worker=_WRITE, operator=_CHANGE),
+    "hash_list_matches": _to(worker=_PUT_AND_TAKE, operator=_CHANGE),
+    # The service takes verdicts on these, and nothing else of them; workers do what follows.
+    "takedown_matches": _to(service=(_S, f"{_U} (verdict, decided_by, decided_at)"), worker=_QUEUE, operator=_CHANGE),
     "takedowns": _to(service=_WRITE, worker=_CHANGE, schedule=_CHANGE, operator=_WRITE),
     "takedown_revision": _to(service=_CHANGE, worker=_CHANGE, operator=_READ),
     "view_hashes": _to(worker=_QUEUE),
-    "jobs": _to(service=_ADD, worker=_WRITE, schedule=_WRITE, imports=_ADD, keeper=_ADD, operator=_ADD),
+    "jobs": _to(service=_ADD, worker=_QUEUE, schedule=_WRITE, imports=_ADD, keeper=_ADD, operator=_ADD),
     "outbox": _to(service=_ADD, worker=_ADD, schedule=_QUEUE, imports=_ADD, keeper=_ADD, operator=_ADD),
     "idempotency": _to(service=_PUT_AND_TAKE, worker=_PUT_AND_TAKE, schedule=_TAKE_AWAY, operator=_TAKE_AWAY),
     "policy_bundles": _to(service=_ADD, worker=_READ, schedule=_READ, operator=_READ),
@@ -91,17 +92,27 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "decision_counts": _to(service=_WRITE, operator=_READ),
     # Written by triggers, as whoever wrote what they watch.
     "changes": _to(service=_ADD, worker=_ADD, schedule=_PUT_AND_TAKE, keeper=_ADD, operator=_ADD),
-    "audit": dict.fromkeys(SqlRole, _ADD),
+    # Another trigger lets it drop lines about images that are gone.
+    "audit": {**dict.fromkeys(SqlRole, _ADD), SqlRole.WORKER: _PUT_AND_TAKE},
     "receipts": _to(service=_READ, worker=_ADD, keeper=_ADD, operator=_READ),
     "receipt_head": _to(worker=_CHANGE, keeper=_CHANGE, operator=_READ),
     "erasures": _to(worker=_QUEUE),
+    "tombstones": _to(service=_READ, worker=_QUEUE, schedule=_READ, operator=_READ),
     # An operator places holds, and does not end them.
     "holds": _to(service=_WRITE, worker=_CHANGE, keeper=_CHANGE, schedule=_READ, operator=(_S, _I, f"{_U} (state)")),
-    "held": _to(service=_ADD, worker=_READ, keeper=_READ, operator=_ADD),
+    "held": _to(service=_ADD, worker=_TAKE_AWAY, keeper=_READ, operator=_ADD),
     "vaulted": _to(service=_READ, worker=_ADD, keeper=_TAKE_AWAY, operator=_READ),
     "sweeps": _to(worker=_CHANGE, schedule=_ADD, operator=_WRITE),
-    "imports": _to(service=_READ, worker=_READ, imports=_READ, operator=_WRITE),
+    # A profile that is deleted is forgotten in what imports told of keys that they left out.
+    "imports": _to(service=(_S, f"{_U} (left_out)"), worker=(_S, f"{_U} (left_out)"), imports=_READ, operator=_WRITE),
     "import_items": _to(service=_WRITE, worker=_CHANGE, imports=_WRITE, operator=_WRITE),
+    # What a worker wrote of an export bounds how many are made: the service may not write it anew.
+    "exports": _to(
+        service=(_S, _I, f"{_U} (state, profile_id)"),
+        worker=_CHANGE,
+        schedule=(_S, f"{_U} (state)", _D),
+        operator=(_S, f"{_U} (state, profile_id)"),
+    ),
     "lifecycles": _to(operator=_WRITE),
     "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
     # Alembic's own: every process looks whether the schema is its own.

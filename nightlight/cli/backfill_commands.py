@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, progress
+from nightlight.cli.backfill_progress import Pace, StallLimit, WalkBar
+from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, visible
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.imports import ImportRun
-    from nightlight.flows.imports.notifications import Backfill
+    from nightlight.catalogue.imports import ImportItem
+    from nightlight.flows.imports.backfill import Backfill, ImportOutcome
 
-_LOOK_S = 0.5
 _PAUSE_S = 0.2
 NOT_DONE = 2
 
@@ -26,6 +26,12 @@ def backfill(  # noqa: PLR0913 - options
     rate: Annotated[float, typer.Option(min=0, help="Keys a second at most; 0 for no limit.")] = 0,
     ahead: Annotated[int, typer.Option(min=1, help="Keys that may wait for the workers.")] = 10_000,
     expect: Annotated[int | None, typer.Option(min=1, help="How many keys there are, for the bar.")] = None,
+    unmatched: Annotated[
+        Path | None, typer.Option(help="Write every key that is left out to this file, a JSON object a line.")
+    ] = None,
+    stall_after: Annotated[
+        float, typer.Option(min=1, help="Stop if the bucket refuses keys, and no other gets on, for so many seconds.")
+    ] = 120,
     again: Annotated[
         bool, typer.Option("--again", help="Begin again from the start, though a listing was interrupted.")
     ] = False,
@@ -36,8 +42,9 @@ def backfill(  # noqa: PLR0913 - options
     """Import the pictures of another bucket: each key's profile from the key, each key once.
 
     Interrupt it at any time: called again it goes on where it was. Profiles that nobody has declared are of unknown
-    age; a profile that was deleted is not brought back. Settings come from NIGHTLIGHT_* as for a worker, the identity
-    that lists from NIGHTLIGHT_SOURCE_*. Exits with 2 if the workers were not done (with --wait, that is Ctrl-C).
+    age; a profile that was deleted is not brought back. Keys that are nobody's picture are left out and told of, the
+    first hundred by name. Settings come from NIGHTLIGHT_* as for a worker, the identity that lists from
+    NIGHTLIGHT_SOURCE_*. Exits with 2 if the workers were not done (with --wait: Ctrl-C, or a bucket that refuses them).
     Example: `nightlight backfill s3://avatars/users/ --keys "users/{profile}/*.jpg" --rate 500`
     """
     from nightlight.store.key_template import KeyTemplate
@@ -54,118 +61,99 @@ def backfill(  # noqa: PLR0913 - options
             return
         template = KeyTemplate(keys)
         bucket, pages = source_listing(settings, source)
-        begun = flow.begin(source, template, actor="operator", again=again)
+        begun = flow.begin(source, template, actor="operator", again=again, unmatched=unmatched)
         if begun.keys_found and not as_json:
             typer.echo(f"going on after {begun.keys_found:,} keys", err=True)
-        with _Bar(expect) as bar:
+        stopped = StallLimit(stall_after, lambda: flow.denied(begun.import_id))
+        with WalkBar(expect) as bar:
             bar.listed(begun.keys_found)
-            pace = _Pace(rate)
+            pace = Pace(rate)
             for heard in flow.walk(begun.import_id, bucket, template, pages):
                 bar.listed(sum(heard))
                 pace.wait(sum(heard))
                 waiting = flow.waiting(begun.import_id) if heard.queued else 0
-                while waiting > ahead:
+                while waiting > ahead and not stopped.over():
                     bar.waiting(waiting)
                     time.sleep(_PAUSE_S)
                     waiting = flow.waiting(begun.import_id)
-            left = bar.until_done(flow, begun.import_id) if wait else flow.waiting(begun.import_id)
-        _end(flow, begun.import_id, left, as_json=as_json)
-    raise typer.Exit(NOT_DONE if wait and left else 0)
+                if stopped.over():
+                    break
+            going_on = wait and not stopped.over()
+            left = bar.until_done(flow, begun.import_id, stopped) if going_on else flow.waiting(begun.import_id)
+        _end(flow.outcome(begun.import_id), left, stopped=stopped.over(), as_json=as_json)
+    raise typer.Exit(NOT_DONE if stopped.over() or (wait and left) else 0)
 
 
-class _Pace:
-    """Waits so that no more than ``rate`` keys a second go by."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate, self._free_at = rate, time.monotonic()
-
-    def wait(self, keys: int) -> None:
-        if self._rate:
-            self._free_at = max(self._free_at, time.monotonic()) + keys / self._rate
-            time.sleep(max(0.0, self._free_at - time.monotonic()))
-
-
-class _Bar:
-    """What there is to see meanwhile: keys listed, then keys taken with the time that is left."""
-
-    def __init__(self, expect: int | None) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f} keys {task.fields[more]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bar = progress(*columns)
-        self._listing = self._bar.add_task("listed", total=expect, more="")
-        self._began, self._count = time.monotonic(), 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def listed(self, keys: int) -> None:
-        self._count += keys
-        speed = self._count / max(1e-9, time.monotonic() - self._began)
-        self._bar.update(self._listing, advance=keys, more=f"{speed:,.0f}/s")
-
-    def waiting(self, keys: int) -> None:
-        self._bar.update(self._listing, more=f"({keys:,} wait for the workers)")
-
-    def until_done(self, flow: Backfill, import_id: str) -> int:
-        """Wait for the workers; return how many keys are left if somebody interrupts."""
-        left = flow.waiting(import_id)
-        task = self._bar.add_task("taken", total=left, more="")
-        first = left
-        try:
-            while left:
-                time.sleep(_LOOK_S)
-                left = flow.waiting(import_id)
-                self._bar.update(task, completed=first - left)
-        except KeyboardInterrupt:
-            return left
-        return 0
-
-
-def _end(flow: Backfill, import_id: str, left: int, *, as_json: bool) -> None:
-    run, counts, refused = flow.outcome(import_id)
+def _end(outcome: ImportOutcome, left: int, *, stopped: bool, as_json: bool) -> None:
+    run = outcome.run
     if as_json:
-        summary = {**_plain(run), "states": counts, "refused": [asdict(item) for item in refused]}
-        print_json(summary)
+        print_json({**_plain(outcome), "stopped": stopped, "waiting": left})
         return
     typer.echo(
-        f"{run.keys_found:,} keys: {run.queued:,} queued ({_states(counts)}), {run.known:,} known before, "
-        f"{run.unmatched:,} of another form" + (f"; {left:,} still wait for the workers" if left else "")
+        f"{run.keys_found:,} keys: {run.queued:,} queued ({_states(outcome.states)}), {run.known:,} known before, "
+        f"{run.unmatched:,} left out" + (f"; {left:,} still wait for the workers" if left else "")
     )
-    for item in refused:
-        typer.echo(f"refused ({item.reason}): {item.key}")
+    for item in outcome.refused:
+        typer.echo(f"refused ({item.reason}): {visible(item.key)}")
+    for item in outcome.denied:
+        typer.echo(f"not given by its bucket: {visible(item.key)}")
+    summary = run.left_out or {}
+    for key, reason, detail in summary.get("first", ()):
+        typer.echo(f"left out ({reason}): {visible(key)} {detail}")
+    if summary.get("file"):
+        typer.echo(f"all that are left out: {summary['file']}")
+    elif run.unmatched > len(summary.get("first", ())):
+        typer.echo("--again --unmatched FILE writes all that are left out")
+    if stopped:
+        denied = outcome.held_up.get(_denied_code(), 0)
+        typer.echo(
+            f"stopped: s3:GetObject is refused to the workers for {denied:,} keys. Let NIGHTLIGHT_SOURCE_ACCESS_KEY_ID "
+            "read them, and call again: it goes on here. The workers try by themselves meanwhile."
+        )
 
 
 def _show(flow: Backfill, *, as_json: bool) -> None:
-    walks = flow.walks()
+    outcomes = flow.outcomes()
     if as_json:
-        print_json([{**_plain(run), "states": counts} for run, counts in walks])
+        print_json([_plain(outcome) for outcome in outcomes])
         return
     rows = [
         (
-            run.created_at.isoformat(timespec="seconds"),
-            run.source,
-            run.state,
-            f"{run.keys_found:,}",
-            f"{run.unmatched:,}",
-            _states(counts),
+            outcome.run.created_at.isoformat(timespec="seconds"),
+            outcome.run.source,
+            outcome.run.state,
+            f"{outcome.run.keys_found:,}",
+            _states((outcome.run.left_out or {}).get("reasons") or {}),
+            _states(outcome.states),
+            _refusals(outcome),
         )
-        for run, counts in walks
+        for outcome in outcomes
     ]
-    print_table(("begun", "source", "state", "keys", "of another form", "what came of them"), rows)
+    print_table(("begun", "source", "state", "keys", "left out", "what came of them", "what holds them up"), rows)
 
 
-def _states(counts: dict[str, int]) -> str:
+def _refusals(outcome: ImportOutcome) -> str:
+    summary = outcome.run.left_out or {}
+    listing = [f"listing: {summary['refused']} at {summary['refused_at'][:16]}"] if summary.get("refused") else []
+    return ", ".join([*listing, *([_states(outcome.held_up)] if outcome.held_up else [])])
+
+
+def _denied_code() -> str:
+    from nightlight_core.errors import SourceDenied
+
+    return SourceDenied.code
+
+
+def _states(counts: Any) -> str:
     return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
 
 
-def _plain(run: ImportRun) -> dict[str, Any]:
-    return {name: value for name, value in asdict(run).items() if name != "cursor"}
+def _plain(outcome: ImportOutcome) -> dict[str, Any]:
+    run = {name: value for name, value in asdict(outcome.run).items() if name != "cursor"}
+    keys = {"refused": _items(outcome.refused), "denied": _items(outcome.denied)}
+    return {**run, "states": dict(outcome.states), "held_up": dict(outcome.held_up), **keys}
+
+
+def _items(items: Any) -> list[dict[str, Any]]:
+    kept: list[ImportItem] = list(items)
+    return [asdict(item) for item in kept]

@@ -21,7 +21,7 @@ app = typer.Typer(
 DIFFERS = 2
 LIMITED = 3
 Buckets = Annotated[
-    list[str] | None, typer.Option("--bucket", help="originals, renditions or vault; again for another.")
+    list[str] | None, typer.Option("--bucket", help="originals, renditions, exports or vault; again for another.")
 ]
 
 

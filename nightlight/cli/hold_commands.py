@@ -18,23 +18,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Legal and safeguarding holds: what they cover is in the vault, shown to nobody, and outlives every erasure. "
-    "Two callers of `POST /v1/holds/{hold_id}/approvals`, or a date, end one.",
+    "Two approvers by `POST /v1/holds/{hold_id}/approvals`, or a date, end one.",
     no_args_is_help=True,
 )
 
 
 @app.command()
-def place(
+def place(  # noqa: PLR0913 - options
     reference: Annotated[str, typer.Argument(help="The case's number; nothing that names a person.")],
+    by: Annotated[
+        str, typer.Option(help="Who places it: the subject of their tokens. They cannot approve of its end.")
+    ],
     profile: Annotated[str | None, typer.Option(help="All images of this profile, as they are now.")] = None,
     image: Annotated[str | None, typer.Option(help="Only this image.")] = None,
     kind: Annotated[str, typer.Option(help="legal or safeguarding.")] = "legal",
     until: Annotated[datetime | None, typer.Option(help="The date (UTC) on which it ends by itself.")] = None,
+    may_be_told: Annotated[
+        bool, typer.Option("--may-be-told", help="Whom the pictures are of may know of it: their export names it.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Place a hold. Settings come from NIGHTLIGHT_* as for a service.
 
-    Example: `nightlight hold place case-1729 --profile u-81 --until 2027-06-30`
+    Example: `nightlight hold place case-1729 --by anna@example.com --profile u-81 --until 2027-06-30`
     """
     from nightlight.wiring.retention import open_holds
     from nightlight_core.ids import parse_image_id, parse_profile_id
@@ -46,7 +52,8 @@ def place(
             kind=kind,
             reference=reference,
             until=until.replace(tzinfo=UTC) if until is not None else None,
-            actor="operator",
+            actor=by,
+            may_be_told=may_be_told,
         )
     _print([hold], as_json=as_json)
 
@@ -68,7 +75,7 @@ def end(
     every: Annotated[float, typer.Option(min=0, help="Look again every so many seconds, until stopped; 0: once.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """End the holds whose date has come or of whose end two people approve.
+    """End the holds whose date has come or of whose end two of NIGHTLIGHT_RETENTION_HOLD_APPROVERS approve.
 
     What was to be erased meanwhile is erased in the vault too, with a receipt. The rest is returned and rendered again.
     This is for the vault keeper: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there. Those of

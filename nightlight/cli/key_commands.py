@@ -23,6 +23,7 @@ PRIVATE = "caller.private.jwk.json"
 DELIVERY = "delivery.json"
 WATERMARK_KEYS = "invisible_watermark.json"
 RELATIONS = "relations.json"
+ERASURE = "erasure.json"
 # Originals are sealed to the public one; workers open them with the private one.
 SEAL = "seal.json"
 # Who signs bundles, and who approves what opens: two teams, so two keys.
@@ -51,6 +52,8 @@ def init(data_dir: Path) -> Path:
         _write(folder / WATERMARK_KEYS, {"keys": f"m1:{_secret()}"})
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
+    if not (folder / ERASURE).exists():
+        _write(folder / ERASURE, {"keys": f"e1:{_secret()}"})
     if not (folder / SEAL).exists():
         (opens, seals), (keeper_opens, vault_seals) = sealing.generate_seal_keys(), sealing.generate_seal_keys()
         pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
@@ -94,6 +97,7 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
         "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS": _read(folder / WATERMARK_KEYS)["keys"],
         "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
+        "NIGHTLIGHT_ERASURE_KEYS": _read(folder / ERASURE)["keys"],
         "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str(folder / f"{RECEIPTS}.private.jwk.json"),
         "NIGHTLIGHT_PROVENANCE_CHAIN": str(folder / PROVENANCE / certificates.CHAIN_FILE),
         "NIGHTLIGHT_PROVENANCE_KEY": str(folder / PROVENANCE / certificates.LEAF_KEY_FILE),

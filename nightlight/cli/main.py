@@ -31,9 +31,11 @@ from nightlight.cli import (
 )
 from nightlight.cli.backfill_commands import backfill
 from nightlight.cli.erase_commands import erase
+from nightlight.cli.export_commands import export
 from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
+from nightlight.cli.restore_commands import purge_restored
 from nightlight.cli.sweep_commands import sweep
 from nightlight_core.errors import NightlightError
 
@@ -62,6 +64,8 @@ app.add_typer(takedown_commands.app, name="takedown")
 app.add_typer(bucket_commands.app, name="buckets")
 app.add_typer(provenance_commands.app, name="provenance")
 app.command()(erase)
+app.command()(export)
+catalogue_app.command()(purge_restored)
 app.command()(backfill)
 app.command()(sweep)
 app.command()(rerender)

@@ -36,6 +36,11 @@ def say(text: str) -> None:
     plain_console().print(text, soft_wrap=True)
 
 
+def visible(text: str) -> str:
+    """Return a text of somebody else's as a terminal may show it: what cannot be seen is written as in JSON."""
+    return text if text.isprintable() else json.dumps(text)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON has no form for is printed as its text."""
     typer.echo(json.dumps(value, indent=2, default=str))

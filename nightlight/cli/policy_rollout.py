@@ -219,7 +219,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
+def call(url: str, ask: Callable[[NightlightClient], Any], *, scope: str = "policy") -> Any:
     """Return what a client of the service answers; raise what its commands print as one line."""
     import httpx
 
@@ -227,7 +227,7 @@ def call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
 
     token = os.environ.get(TokenVariable)
     if not token:
-        message = f"set {TokenVariable} to a token with the scope 'policy' (for development: nightlight keys token)"
+        message = f"set {TokenVariable} to a token with the scope '{scope}' (for development: nightlight keys token)"
         raise PolicyRefused(message)
     logging.getLogger("nightlight_client").addHandler(logging.NullHandler())  # what it would say is said below
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ import typer
 from nightlight.cli.output import JsonFlag, print_json, print_table, say
 from nightlight.settings import Settings
 from nightlight_core import files
+from nightlight_core.errors import SettingsRefused
 
 app = typer.Typer(help="Receipts of erasures.", no_args_is_help=True)
 _PAGE, _MOST_BYTES = 1000, 50_000_000
@@ -54,50 +57,108 @@ def export(
 
 
 @app.command()
+def anchor(
+    key: Annotated[
+        Path | None, typer.Option(help="Private JWK that signs; unset: that of NIGHTLIGHT_RETENTION_RECEIPT_KEY.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File that it is added to; standard output otherwise.")] = None,
+) -> None:
+    """Sign how many receipts there are and which is the last. Publish it: then nobody can cut the chain off.
+
+    Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight receipt anchor --out anchors.jsonl`
+    """
+    from nightlight.policy.signing import SigningKey
+    from nightlight.retention.receipt_chain import issue_anchor
+    from nightlight.wiring.components import open_catalogue
+    from nightlight_core.clock import system_clock
+
+    settings = Settings()
+    path = key or settings.retention.receipt_key
+    if path is None:
+        raise SettingsRefused("give --key, or set NIGHTLIGHT_RETENTION_RECEIPT_KEY: an anchor is signed")
+    signing_key = SigningKey.read(path)
+    with open_catalogue(settings) as catalogue, catalogue.reading() as tx:
+        count, head = tx.receipts.length()
+    line = json.dumps(issue_anchor(signing_key, count, head, system_clock()))
+    if out is None:
+        typer.echo(line)
+        return
+    with out.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    typer.echo(f"{count:,} receipts", err=True)
+
+
+@app.command()
 def verify(
     receipts: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files of receipts: JSON, or JSON lines.")],
     keys: Annotated[Path, typer.Option(help="JWKS of the keys that sign receipts.")],
+    anchor: Annotated[list[Path] | None, typer.Option(help="File of published anchors; repeat for several.")] = None,
+    part: Annotated[
+        bool, typer.Option("--part", help="These are some receipts, as of one picture: check each by itself.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check signatures, and that each receipt follows the one before it. Needs nothing but the files.
+    """Check signatures, that each receipt follows the one before it, and that none is missing at either end.
 
-    Exits with 1 if anything is wrong. Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json`
+    Needs nothing but the files. Exits with 0 if each file is whole up to the last anchor; with 1 if anything is wrong,
+    or a file has no receipts; with 2 if nothing is wrong, but a file is not shown to be whole.
+    Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json --anchor anchors.jsonl`
     """
-    from nightlight.retention.erasure_receipt import chain_faults, open_receipt
-    from nightlight_core.policy.public_keys import PublicKeys
+    from nightlight.retention.erasure_receipt import open_receipt
+    from nightlight.retention.receipt_chain import ReceiptKeys, Verdict, judge_chain, judge_extract, open_anchor
 
-    public_keys = PublicKeys.read(keys)
+    trusted = ReceiptKeys.read(keys)
     problems: list[str] = []
-    opened = []
+    anchors = [
+        opened
+        for path in anchor or []
+        for opened in _opened(path, "anchor", partial(open_anchor, keys=trusted.keys), problems)
+    ]
+    opened_receipts, reports = [], {}
     for path in receipts:
-        chain = []
-        for number, envelope in enumerate(_envelopes(path), 1):
-            try:
-                chain.append(open_receipt(envelope, public_keys))
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with a receipt is what is asked for
-                problems.append(f"{path}, receipt {number}: {error}")
-        problems += [f"{path}: {sentence}" for sentence in chain_faults(chain)]
-        opened += chain
+        chain = _opened(path, "receipt", partial(open_receipt, keys=trusted.keys), problems)
+        report = judge_extract(chain) if part else judge_chain(chain, trusted, anchors)
+        reports[str(path)] = report
+        problems += [f"{path}: {sentence}" for sentence in report.problems]
+        opened_receipts += chain
+    missing = [f"{path}: {sentence}" for path, report in reports.items() for sentence in report.missing]
+    is_whole = part or all(report.verdict is Verdict.WHOLE for report in reports.values())
+    verdict = Verdict.WRONG if problems else Verdict.WHOLE if is_whole and not part else Verdict.PART
     if as_json:
-        plain = [{name: value for name, value in asdict(receipt).items() if name != "payload"} for receipt in opened]
-        print_json({"receipts": plain, "problems": problems})
+        plain = [{name: value for name, value in asdict(row).items() if name != "payload"} for row in opened_receipts]
+        files_of = [{"file": path, **asdict(report)} for path, report in reports.items()]
+        print_json({"verdict": verdict, "receipts": plain, "files": files_of, "problems": problems, "missing": missing})
     else:
-        _print(opened, problems)
-    raise typer.Exit(1 if problems else 0)
+        _print(opened_receipts, problems, missing, verdict)
+    raise typer.Exit(1 if problems else 0 if is_whole else 2)
 
 
-def _print(opened: list[Any], problems: list[str]) -> None:
+def _opened(path: Path, what: str, open_: Callable[[Any], Any], problems: list[str]) -> list[Any]:
+    """Return what is right of a file; add what is wrong with the rest to ``problems``."""
+    right = []
+    for number, envelope in enumerate(read_envelopes(path), 1):
+        try:
+            right.append(open_(envelope))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what is asked for
+            problems.append(f"{path}, {what} {number}: {error}")
+    return right
+
+
+def _print(opened: list[Any], problems: list[str], missing: list[str], verdict: str) -> None:
     rows = []
     for row in opened:
-        elsewhere = ", ".join(f"{left['what']} until {left['until']}" for left in row.residuals)
+        elsewhere = ", ".join(f"{left.get('what')} until {left.get('until')}" for left in row.residuals)
         rows.append((row.receipt_id[:12], row.kind, row.erased_at[:19], row.objects, row.versions, elsewhere))
     print_table(("receipt", "what", "when", "objects", "versions", "copies elsewhere"), rows)
     for problem in problems:
         say(f"WRONG  {problem}")
-    say(f"{len(opened):,} receipts, {len(problems):,} problems")
+    for sentence in missing:
+        say(f"MISSING  {sentence}")
+    say(f"{len(opened):,} receipts, {len(problems):,} problems: {verdict}")
 
 
-def _envelopes(path: Path) -> list[Any]:
+def read_envelopes(path: Path) -> list[Any]:
+    """Return the receipts of a file, not verified yet; raise ReceiptRefused."""
     from nightlight_core.errors import ReceiptRefused
 
     try:

@@ -63,7 +63,7 @@ def plain(transparency: TransparencyReport) -> dict[str, Any]:
 
 
 def rows(transparency: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
-    """Yield (section, what, value) of a report; a value that is not told is empty."""
+    """Yield (section, what, value) of a report; a value that is not told is empty, as it is null in JSON."""
     yield "period", "since", transparency.since.date().isoformat()
     yield "period", "until", transparency.until.date().isoformat()
     yield "decisions", "all", transparency.decisions

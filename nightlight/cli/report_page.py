@@ -49,7 +49,6 @@ def page(report: TransparencyReport) -> str:
     text: str = environment.from_string(template).render(
         r=report, last=(report.until - timedelta(days=1)).date(), plots=drawn, tiers=tiers, bands=bands, took=took,
         cell=lambda tier, band: cells.get((tier, band), ""), few=_few, share=_share,
-        few_of=lambda count: _few(count if count == 0 or count >= report.threshold else None),
     )  # fmt: skip
     return text
 

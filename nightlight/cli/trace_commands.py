@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from nightlight.flows.traces.search import TraceSearch
 
 NOTHING_FOUND = 1
-# Ids have at most 128 characters, of up to four bytes.
-_MOST_VIEWERS, _MOST_VIEWER_LINE = 10_000_000, 600
+# Ids have at most 256 characters, of up to four bytes.
+_MOST_VIEWERS, _MOST_VIEWER_LINE = 10_000_000, 1100
 _NAME_KEY = "NIGHTLIGHT_DELIVERY_NAME_KEY"
 # How a row of the table and of the CSV reads.
 _COLUMNS = (

@@ -43,6 +43,7 @@ class TokenScope(StrEnum):
     HOLD = "hold"  # place legal and safeguarding holds, and approve of their end
     IMPORT = "import"  # notify of pictures in other buckets
     TRACE = "trace"  # find where copies come from
+    EXPORT = "export"  # have a person's own data put together, the original among it
     TAKEDOWN = "takedown"  # place takedown notices, and take verdicts on their matches
 
 

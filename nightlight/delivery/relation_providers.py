@@ -6,8 +6,10 @@ clear yes in time is a no.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -15,6 +17,8 @@ from nightlight_core.errors import Unavailable
 
 # OpenFGA takes at most so many checks at once unless it is told otherwise.
 _FGA_BATCH = 50
+# `user:a#member` is a set of users there, `user:*` is everybody. It takes no id with a space in it.
+_FGA_SPECIAL = re.compile(r"[#:*%\s]")
 
 
 class _HttpProvider:
@@ -59,7 +63,11 @@ class CallbackProvider(_HttpProvider):
 
 
 class OpenFgaProvider(_HttpProvider):
-    """An OpenFGA server, by its batch check: of ``user:{viewer id}``, our word, ``profile:{profile id}``."""
+    """An OpenFGA server, by its batch check: of ``user:{viewer id}``, our word, ``profile:{profile id}``.
+
+    What has a meaning there (``#``, ``:``, ``*``) and what it takes nowhere (spaces) is percent-encoded in both, and so
+    is the percent sign.
+    """
 
     def __init__(self, url: str, store: str, *, model: str | None, timeout_s: float, token: str | None = None) -> None:
         """Ask the store ``store`` at ``url``, by authorization model ``model`` or its newest."""
@@ -73,7 +81,11 @@ class OpenFgaProvider(_HttpProvider):
             part = claims[begin : begin + _FGA_BATCH]
             checks = [
                 {
-                    "tuple_key": {"user": f"user:{viewer_id}", "relation": relation, "object": f"profile:{profile_id}"},
+                    "tuple_key": {
+                        "user": f"user:{_fga_id(viewer_id)}",
+                        "relation": relation,
+                        "object": f"profile:{_fga_id(profile_id)}",
+                    },
                     "correlation_id": str(number),
                 }
                 for number, (profile_id, relation) in enumerate(part)
@@ -86,3 +98,8 @@ class OpenFgaProvider(_HttpProvider):
                 isinstance(entry, dict) and entry.get("allowed") is True and not entry.get("error") for entry in answers
             ]
         return confirmed
+
+
+def _fga_id(platform_id: str) -> str:
+    """Return an id as the tuples of an OpenFGA server have it."""
+    return _FGA_SPECIAL.sub(lambda match: quote(match[0]), platform_id)

@@ -1,6 +1,7 @@
 """The transparency report of a period: what was decided, opened, erased and taken down, and what went wrong.
 
-Counts below a threshold are not told: a rare combination may be one person.
+Counts below a threshold are not told, nor counts from which one could be worked out (flows.small_counts): a rare
+combination may be one person. What is withheld is None here, so that no form of the report has it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight.catalogue.policies import DECIDED
 from nightlight.flows.pictures.profiles import UNKNOWN_BAND
+from nightlight.flows.small_counts import group_shown, parts_shown, shown, shown_beside
 from nightlight.jobs import kinds
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight_core.errors import InvalidInput, NightlightError
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
 
 _DAY_S = 86_400.0
+# Counts whose sum others may know: uploads of a period, and the holds of the report before with what came and went.
+_GROUPS = frozenset({"holds", "uploads"})
 # What looks at buckets: sentences that say what has drifted. It raises where they cannot be looked at.
 Look = Callable[[], Sequence[str]]
 
@@ -31,9 +35,9 @@ Look = Callable[[], Sequence[str]]
 class Durations(NamedTuple):
     """How long something took, in seconds: of ``done`` the median and the 95th percentile; None where too few."""
 
-    done: int
-    open: int
-    late: int
+    done: int | None
+    open: int | None
+    late: int | None
     p50_s: float | None
     p95_s: float | None
     deadline_s: float
@@ -58,7 +62,7 @@ class TransparencyReport:
     threshold: int
     decisions: int | None
     cells: list[DecisionCount]
-    withheld: int
+    withheld: int | None
     unknown_share: float | None
     days: dict[date, int]
     opens: list[dict[str, Any]]
@@ -128,40 +132,45 @@ class TransparencyReports:
             threshold=self.threshold,
             decisions=self._shown(total),
             cells=cells_shown,
-            withheld=total - sum(cell.decisions for cell in cells_shown) if self._shown(total) is not None else 0,
-            unknown_share=unknown / total if min(unknown, total - unknown) >= self.threshold else None,
-            days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
+            withheld=self._shown(total - sum(cell.decisions for cell in cells_shown)),
+            unknown_share=self._share(unknown, total, cells_shown),
+            days=parts_shown(dict(sorted(by_day.items())), total, self.threshold),
             opens=[_opened(*entry) for entry in activated if int(entry[2].get("opens", 0))],
             erasures=self._times(erased, erasing, deadline),
             takedowns=self._times(taken, taking, takedown_hours * 3600),
-            receipts=self._shown(receipts),
+            receipts=self._shown(receipts) if self._shown(abs(receipts - len(erased))) is not None else None,
             drift={name: _looked(look) for name, look in self.looks.items()},
             tiers=["none", *table.tiers],
             bands=list(table.attributes["subject_age"]),
-            **{name: {key: self._shown(count) for key, count in by_key.items()} for name, by_key in counts.items()},
+            **{name: self._counts(name, by_key) for name, by_key in counts.items()},
         )
 
     def _cells(self, by_cell: Mapping[tuple[str, str], int], total: int) -> list[DecisionCount]:
-        """Return the cells that may be told: what is left out is never so little that it could be worked out."""
-        cells = [
-            DecisionCount(tier, band, count)
-            for (tier, band), count in sorted(by_cell.items())
-            if count >= self.threshold
-        ]
-        while cells and 0 < total - sum(cell.decisions for cell in cells) < self.threshold:
-            cells.remove(min(cells, key=lambda cell: cell.decisions))
-        return cells
+        """Return the cells that may be told."""
+        cells = parts_shown(dict(sorted(by_cell.items())), total, self.threshold)
+        return [DecisionCount(tier, band, count) for (tier, band), count in cells.items()]
+
+    def _share(self, unknown: int, total: int, cells: Sequence[DecisionCount]) -> float | None:
+        """Return the share of an unknown age, unless it tells a small count beside the total or the cells told."""
+        in_cells = sum(cell.decisions for cell in cells if cell.band == UNKNOWN_BAND)
+        safe = min(unknown, total - unknown) >= self.threshold and self._shown(unknown - in_cells) is not None
+        return unknown / total if safe else None
+
+    def _counts(self, name: str, counts: Mapping[str, int]) -> dict[str, int | None]:
+        if name in _GROUPS:
+            return group_shown(counts, self.threshold)
+        return {key: self._shown(count) for key, count in counts.items()}
 
     def _shown(self, count: int) -> int | None:
-        """Return a count that may be told, None for one that is small; nothing is nothing."""
-        return count if count == 0 or count >= self.threshold else None
+        return shown(count, self.threshold)
 
     def _times(self, done: Sequence[float], open_: int, deadline_s: float) -> Durations:
         ordered = sorted(done)
-        late = sum(seconds > deadline_s for seconds in ordered)
+        late = shown_beside(sum(seconds > deadline_s for seconds in ordered), len(ordered), self.threshold)
+        counts = self._shown(len(ordered)), self._shown(open_), late
         if len(ordered) < self.threshold:
-            return Durations(len(ordered), open_, late, None, None, deadline_s)
-        return Durations(len(ordered), open_, late, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
+            return Durations(*counts, None, None, deadline_s)
+        return Durations(*counts, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:

@@ -37,6 +37,8 @@ _SKIPPED = frozenset({0xDC, 0xFE, *range(0xE0, 0xF0)})
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD}) | _SKIPPED
 # In data a byte of all ones is followed by a zero or is a restart: whatever else follows it is a marker.
 _MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_MARK_OR_RESTART = re.compile(rb"\xff[\xc0-\xfe]")
+_LEAST_MARKER, _RESTART_INTERVAL, _MOST_LOST = 0xC0, 0xDD, 1 << 20
 _BLOCK = 8
 _COLOURS = {1: "grey", 3: "rgb", 4: "cmyk"}
 # The most components of a scan, the last coefficient of a block, and the most bits by which values may be shifted.
@@ -103,9 +105,11 @@ def header_segments(view: memoryview, tally: HeaderTally) -> Iterator[tuple[int,
 
 
 def _read(view: memoryview, tally: HeaderTally, format_: Format) -> tuple[Header, Scans]:
-    frame, at = None, 0
+    frame, at, interval = None, 0, 0
     try:
         for marker, at in header_segments(view, tally):
+            if marker == _RESTART_INTERVAL:
+                interval = u16(view, at + 2)
             if marker in _FRAMES:
                 if frame is not None:
                     raise ValueError(at)
@@ -114,7 +118,7 @@ def _read(view: memoryview, tally: HeaderTally, format_: Format) -> tuple[Header
                 raise ValueError(at)
         if frame is None:  # the first scan ends the loop, and comes behind a frame header
             raise ValueError(at)
-        header, scans = _scanned(view, at, frame, tally)
+        header, scans = _scanned(view, at, frame, interval, tally)
     except IndexError as error:
         if frame is None:
             raise
@@ -147,8 +151,11 @@ def _next(view: memoryview, at: int, tally: HeaderTally) -> tuple[int, int]:
         return marker, at
 
 
-def _scanned(view: memoryview, at: int, frame: _Frame, tally: HeaderTally) -> tuple[Header, Scans]:
-    """Return the header with what its scans, the first of which begins at ``at``, make a decoder do."""
+def _scanned(view: memoryview, at: int, frame: _Frame, interval: int, tally: HeaderTally) -> tuple[Header, Scans]:
+    """Return the header with what its scans, the first of which begins at ``at``, make a decoder do.
+
+    ``interval``: the blocks from one restart to the next, 0 without restarts, as it stands before the first scan.
+    """
     scans = Scans(frame.blocks)
     progressive, staged = frame.header.staged, frame.header.staged
     begin, end, closed, marker = at, len(view), False, SOS
@@ -160,7 +167,9 @@ def _scanned(view: memoryview, at: int, frame: _Frame, tally: HeaderTally) -> tu
                 # Components apart: the whole picture's coefficients are kept.
                 staged |= len(scans.scans[-1].components) < len(frame.blocks)
                 end = len(view)
-            at = _marker(view, at if marker == _TEM else at + _length(view, at, marker), tally)
+            elif marker == _RESTART_INTERVAL:
+                interval = u16(view, at + 2)
+            at = _marker(view, at if marker == _TEM else at + _length(view, at, marker), interval, tally)
             tally.segment()
             if marker == SOS:
                 end = at - 1
@@ -206,11 +215,27 @@ def _scan(view: memoryview, at: int, frame: _Frame, *, progressive: bool) -> Sca
     return Scan(components, 0, _LAST, 0, 0)
 
 
-def _marker(view: memoryview, at: int, tally: HeaderTally) -> int:
+def _marker(view: memoryview, at: int, interval: int, tally: HeaderTally) -> int:
     """Return where the next marker's code is, behind data."""
     while True:
+        code = _search(_MARK, view, at, tally)
+        if not interval or view[code] >= _LEAST_MARKER:
+            return code
+        # libjpeg goes on at the next restart, if there is one before the data end; it is looked for nearby.
+        try:
+            at = _search(_MARK_OR_RESTART, view[: code + _MOST_LOST], code, tally)
+        except IndexError:
+            return code
+        if view[at] not in _RESTARTS:
+            return code
+        tally.fill(2)
+
+
+def _search(pattern: re.Pattern[bytes], view: memoryview, at: int, tally: HeaderTally) -> int:
+    """Return where the code of the next marker of a pattern is. Raises IndexError where there is none."""
+    while True:
         end = at + _WINDOW
-        mark = _MARK.search(view, at, end)
+        mark = pattern.search(view, at, end)
         if mark is not None:
             tally.fill(_run(view[at : mark.start()]))
             return mark.start() + 1

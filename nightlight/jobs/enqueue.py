@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from nightlight.jobs.lanes import LANES, RANKS
+from nightlight.jobs.lanes import LANE_OF_RANK, RANKS
 from nightlight_core.ids import ImageId, JobId, new_job_id
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ def enqueue_many(
 def lane_before(tx: Transaction, kind: JobKind, image_id: ImageId) -> str | None:
     """Return the lane that a picture's earlier jobs of this kind waited in; None if it had none."""
     rank = tx.jobs.rank_before(image_id, kind.name)
-    return None if rank is None else LANES[rank]
+    return None if rank is None else LANE_OF_RANK[rank]

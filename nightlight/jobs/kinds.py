@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-from nightlight.jobs.lanes import BACKGROUND, TRACE, UPLOAD, URGENT
+from nightlight.jobs.lanes import BACKGROUND, ERASURE, TRACE, UPLOAD, URGENT
 
 
 class Subject(NamedTuple):
@@ -23,7 +23,9 @@ IMAGE = Subject("image", "image_id")
 TRACE_REQUEST = Subject("trace", "trace_id")
 IMPORTED_KEY = Subject("import", "other_id")
 SWEEP_RUN = Subject("sweep", "other_id")
+EXPORT_REQUEST = Subject("export", "other_id")
 NOTICE = Subject("takedown", "other_id")
+ERASED_PROFILES = Subject("erased profiles", "other_id")
 # The column holds the lists' revision, which only the log reads.
 HASH_LISTS = Subject("hash lists", "other_id")
 
@@ -59,10 +61,12 @@ def _kind(kind: JobKind) -> JobKind:
 
 # Make every rendition of an upload.
 RENDER = _kind(JobKind("render", IMAGE, UPLOAD))
-# Delete every object of a picture.
-ERASE = _kind(JobKind("erase", IMAGE, URGENT))
+# Delete every object of a picture. Of a message that was lost nobody waits for a minute.
+ERASE = _kind(JobKind("erase", IMAGE, ERASURE, again=timedelta(seconds=10)))
 # Look again whether anything is left of what was erased.
-VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, URGENT, delay=timedelta(hours=1)))
+VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, ERASURE, delay=timedelta(hours=1)))
+# Remove the rows of profiles that are erased and have no images. The column holds a number that says nothing.
+REMOVE_ROWS = _kind(JobKind("remove_rows", ERASED_PROFILES, ERASURE))
 # Copy renditions to names that nobody was given.
 ROTATE_NAMES = _kind(JobKind("rotate_names", IMAGE, URGENT))
 # Tag a picture's objects by its state. No hurry: rules count in days, and the picture may be deleted meanwhile.
@@ -81,5 +85,9 @@ RERENDER = _kind(JobKind("rerender", IMAGE, BACKGROUND, again=timedelta(minutes=
 SWEEP = _kind(JobKind("sweep", SWEEP_RUN, URGENT))
 # Hold the next published pictures against the hash lists. A worker without lists leaves it to one that has them.
 RESCREEN = _kind(JobKind("rescreen", HASH_LISTS, URGENT, again=timedelta()))
+# Put a person's own data together.
+EXPORT = _kind(JobKind("export", EXPORT_REQUEST, TRACE))
+# Delete an export.
+DELETE_EXPORT = _kind(JobKind("delete_export", EXPORT_REQUEST, URGENT))
 # Carry a takedown notice out, or undo it.
 TAKEDOWN = _kind(JobKind("takedown", NOTICE, URGENT))

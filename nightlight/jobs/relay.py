@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.jobs.kinds import KINDS
-from nightlight.jobs.lanes import LANES
+from nightlight.jobs.lanes import LANE_OF_RANK, RANKS
 from nightlight_core.errors import QueueUnavailable
 from nightlight_core.ids import JobId
 
@@ -44,7 +44,7 @@ class Relay:
         failed: QueueUnavailable | None = None
         for message in messages:
             try:
-                self.send(message.task, message.job_id, LANES[message.rank])
+                self.send(message.task, message.job_id, LANE_OF_RANK[message.rank])
             except QueueUnavailable as error:
                 failed = error
                 break
@@ -76,7 +76,7 @@ class Reconciler:
             due = tx.jobs.claim_due(now, limit=_BATCH, again_after_s=self.limits.requeue_after_s)
             tx.outbox.add([(KINDS[kind].task, job_id, rank) for job_id, kind, rank in due], now)
             waiting = tx.jobs.waiting(now, but=_PUT_OFF)
-        for rank, lane in enumerate(LANES):
+        for lane, rank in RANKS.items():
             count, oldest_s = waiting.get(rank, (0, 0.0))
             metrics.WAITING.labels(lane).set(count)
             metrics.WAITING_SECONDS.labels(lane).set(oldest_s)

@@ -138,6 +138,17 @@ class HashIndex:
         self._append(_REMOVED, _record(_checked(key)))
         self._removed.add(key)
 
+    def keys(self) -> Iterator[bytes]:
+        """Yield the key of every hash that is on the disk, removed or not."""
+        for segment in self._segments:
+            yield from (bytes(key) for key in segment.keys)
+        yield from self._tail_keys
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Take all hashes of these keys from the disk now."""
+        self._removed |= set(keys)
+        self.merge()
+
     def search(self, query: np.ndarray, *, within: int = MATCH_WITHIN) -> list[HashMatch]:
         """Return every hash at most ``within`` (0 to 31) bits away from ``query``, uint8 (32,), the nearest first.
 

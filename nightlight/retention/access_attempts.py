@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nightlight.retention.bucket_policies import ORIGINALS, RENDITIONS, VAULT
+from nightlight.retention.bucket_policies import BUCKETS, VAULT
 from nightlight.store.interface import STATE_TAG
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Attempt:
     action: str
     what: str
     call: Callable[[Target], Any]
-    only: tuple[str, ...] = (ORIGINALS, RENDITIONS, VAULT)
+    only: tuple[str, ...] = BUCKETS
 
 
 def put(target: Target, **more: Any) -> Any:

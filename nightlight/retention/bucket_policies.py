@@ -1,7 +1,8 @@
 """Who may do what with which bucket, in one description; policies of identities and of buckets are rendered from it.
 
-The service puts originals and never reads them; workers read them, write renditions, and put into the vault without
-reading it; whoever keeps the vault reads it, lifts its lock and puts originals back. Each identity has the few actions
+The service puts originals and never reads them; workers read them, write renditions and people's exports of their own
+data, and put into the vault without reading it; whoever keeps the vault reads it, lifts its lock and puts originals
+back. The service reads renditions and exports. Each identity has the few actions
 that it needs, and everything else is denied, not merely not allowed: where a bucket does not enforce its owner's
 ownership, as on Ceph, whoever puts an object owns it and may otherwise do with it what no policy mentions.
 
@@ -23,8 +24,8 @@ from typing import Any
 
 from nightlight.store.interface import STATE_TAG
 
-ORIGINALS, RENDITIONS, VAULT = "originals", "renditions", "vault"
-BUCKETS = (ORIGINALS, RENDITIONS, VAULT)
+ORIGINALS, RENDITIONS, EXPORTS, VAULT = "originals", "renditions", "exports", "vault"
+BUCKETS = (ORIGINALS, RENDITIONS, EXPORTS, VAULT)
 SERVICE, WORKER, KEEPER = "service", "worker", "keeper"
 IDENTITIES = (SERVICE, WORKER, KEEPER)
 VERSION = "2012-10-17"
@@ -55,17 +56,25 @@ class Grant:
 _LIST = ("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads")
 _DELETE = ("DeleteObject", "DeleteObjectVersion")
 _HOLD = "PutObjectLegalHold"
-_KEPT = ("GetObject", "GetObjectTagging", "PutObject", "PutObjectTagging", *_DELETE, "AbortMultipartUpload", *_LIST)
+# What keeps an object from being erased, for the receipt.
+_LOCKS = ("GetObjectRetention", "GetObjectLegalHold")
+_KEPT = (
+    "GetObject", "GetObjectTagging", *_LOCKS, "PutObject", "PutObjectTagging", *_DELETE, "AbortMultipartUpload", *_LIST,
+)  # fmt: skip
+_WRITTEN = ("GetObject", "PutObject", *_DELETE, "AbortMultipartUpload", *_LIST)
 GRANTS = (
     Grant(SERVICE, ORIGINALS, "PutOriginals", ("PutObject",), new_only=True),
     Grant(SERVICE, RENDITIONS, "ServeRenditions", ("GetObject",)),
+    Grant(SERVICE, EXPORTS, "GiveExports", ("GetObject",)),
     Grant(SERVICE, VAULT, "Vault"),
     Grant(WORKER, ORIGINALS, "ReadRestateAndErase", _KEPT),
     Grant(WORKER, RENDITIONS, "WriteAndErase", _KEPT),
+    Grant(WORKER, EXPORTS, "WriteAndEraseExports", _WRITTEN),
     Grant(WORKER, VAULT, "PutIntoTheVault", ("PutObject", _HOLD), new_only=True),
     Grant(KEEPER, VAULT, "KeepTheVault", ("GetObject", "GetObjectVersion", _HOLD, *_DELETE, *_LIST)),
     Grant(KEEPER, ORIGINALS, "PutOriginalsBack", ("PutObject",)),
     Grant(KEEPER, RENDITIONS, "Renditions"),
+    Grant(KEEPER, EXPORTS, "Exports"),
 )
 # What is about a bucket and not about its objects; of the actions that anybody is given.
 _ON_BUCKETS = frozenset(_LIST)

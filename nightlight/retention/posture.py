@@ -90,9 +90,8 @@ class Posture:
         return [self._finding(aspect, bucket) for aspect in _ASPECTS]
 
     def drift(self, bucket: str) -> list[str]:
-        """Return, in sentences, what of a bucket is not as it should be; raises like ``check``."""
-        wrong = [finding for finding in self.check(bucket) if finding.state is PostureState.DRIFT]
-        return [f"{finding.aspect}: is {finding.actual}, should be {finding.expected}" for finding in wrong]
+        """Return, in sentences, what of a bucket is not as it should be, or cannot be; raises like ``check``."""
+        return [_sentence(finding) for finding in self.check(bucket) if finding.state in _WRONG]
 
     def fix(self, bucket: str) -> list[Finding]:
         """Mend what differs and can be mended, one aspect after the other; return how it stands then."""
@@ -126,6 +125,15 @@ class Posture:
         same = canonical(actual) == canonical(want)
         state = PostureState.OK if same else PostureState.DRIFT
         return Finding(bucket, aspect.name, state, _text(actual), _text(want))
+
+
+_WRONG = (PostureState.DRIFT, PostureState.UNSUPPORTED)
+
+
+def _sentence(finding: Finding) -> str:
+    if finding.state is PostureState.UNSUPPORTED:
+        return f"{finding.aspect}: unsupported by this server ({finding.actual}), should be {finding.expected}"
+    return f"{finding.aspect}: is {finding.actual}, should be {finding.expected}"
 
 
 @dataclass(frozen=True, slots=True)

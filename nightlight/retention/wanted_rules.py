@@ -23,6 +23,9 @@ LIVE, ERASED = "live", "erasure_asked"
 TAKEDOWN = "takedown_asked"
 # Where a policy does not say: TAKE IT DOWN Act, Pub. L. 119-12, sec. 3(a)(3), 47 U.S.C. 223a.
 TAKEDOWN_HOURS = 48.0
+# What it calls lines of the audit log about images that are gone: no object. How long they are kept by a pack that does
+# not say so.
+AUDIT, AUDIT_DAYS = "erasure_audit", 100
 _UPLOAD_DAYS = 1
 
 
@@ -36,7 +39,7 @@ class PrefixRules:
 
 def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[LifecycleRule]:
     """Return the rules of one bucket, in order of their ids; raise LifecycleRefused where the policy cannot be one."""
-    states = tuple(word for word in table.space.attributes.get("state", ()) if word != TAKEDOWN)
+    states = tuple(word for word in table.space.attributes.get("state", ()) if word not in {TAKEDOWN, AUDIT})
     if LIVE not in states or ERASED not in states:
         raise LifecycleRefused(f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept")
     rules = [
@@ -67,3 +70,8 @@ def takedown_hours(table: RetentionTable) -> float:
     """Return the hours within which a takedown notice is to be carried out."""
     states = table.space.attributes.get("state", ())
     return most_days(table, TAKEDOWN) * 24.0 if TAKEDOWN in states else TAKEDOWN_HOURS
+
+
+def audit_days(table: RetentionTable) -> int:
+    """Return how many days lines of the audit log about images that are gone are kept."""
+    return most_days(table, AUDIT) if AUDIT in table.space.attributes.get("state", ()) else AUDIT_DAYS

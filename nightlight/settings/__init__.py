@@ -23,6 +23,8 @@ class Settings:
     general: process.GeneralSettings
     policy: storage.PolicySettings
     retention: storage.RetentionSettings
+    export: storage.ExportSettings
+    erasure: storage.ErasureSettings
     catalogue: storage.CatalogueSettings
     queue: process.QueueSettings
     store: storage.StoreSettings

@@ -85,10 +85,12 @@ class WorkerSettings(BaseSettings):
     model_config = config("NIGHTLIGHT_WORKER_")
 
     concurrency: int = Field(default=2, ge=0, le=256)
-    """Uploads that one worker renders at the same time. It has as many child processes, and those of `urgent`, `traces`
-    and `background` besides; 0 of one leaves that work to other workers."""
+    """Uploads that one worker renders at the same time. It has as many child processes, and those of `erasures`,
+    `urgent`, `traces` and `background` besides; 0 of one leaves that work to other workers."""
+    erasures: int = Field(default=1, ge=0, le=256)
+    """Child processes more, so that erasures never wait behind anything else."""
     urgent: int = Field(default=1, ge=0, le=256)
-    """Child processes more, so that erasures, revocations and holds never wait behind uploads."""
+    """Child processes more, so that revocations, holds and sweeps never wait behind uploads."""
     traces: int = Field(default=1, ge=0, le=256)
     """Child processes more, so that trace searches never wait behind uploads."""
     background: int = Field(default=1, ge=0, le=256)
@@ -129,8 +131,8 @@ class WorkerSettings(BaseSettings):
     def _lease_outlives_the_limit(self) -> WorkerSettings:
         if self.lease_s <= self.time_limit_s:
             raise ValueError("NIGHTLIGHT_WORKER_LEASE_S must be more than NIGHTLIGHT_WORKER_TIME_LIMIT_S")
-        if not self.concurrency + self.urgent + self.traces + self.background:
-            message = "NIGHTLIGHT_WORKER_CONCURRENCY, _URGENT, _TRACES and _BACKGROUND are all 0: nothing would be done"
+        if not self.concurrency + self.erasures + self.urgent + self.traces + self.background:
+            message = "NIGHTLIGHT_WORKER_CONCURRENCY, _ERASURES, _URGENT, _TRACES and _BACKGROUND are all 0"
             raise ValueError(message)
         return self
 

@@ -52,7 +52,7 @@ class CatalogueSettings(BaseSettings):
 
 
 class StoreSettings(BaseSettings):
-    """The object store: two buckets, and one identity for each kind of process.
+    """The object store: its buckets, and one identity for each kind of process.
 
     Give the service credentials that may put originals and get renditions; give the workers
     credentials that may get originals and put renditions. Neither process needs the other's.
@@ -74,6 +74,8 @@ class StoreSettings(BaseSettings):
     """Bucket of the originals."""
     renditions_bucket: str = "nightlight-renditions"
     """Bucket of the renditions."""
+    exports_bucket: str = "nightlight-exports"
+    """Bucket of people's exports of their own data, each for a day: workers write there, and the service reads."""
     vault_bucket: str = "nightlight-vault"
     """Bucket of what is under a legal or safeguarding hold: workers may put there and not read."""
     vault_lock: bool = True
@@ -192,6 +194,35 @@ class ReplicaSettings(BaseModel):
     region: str | None = None
 
 
+class ExportSettings(BaseSettings):
+    """Exports of a person's own data."""
+
+    model_config = config("NIGHTLIGHT_EXPORT_")
+
+    hours: int = Field(default=24, ge=1, le=24)
+    """Hours for which an export can be fetched; after a day its bucket's rule deletes it too."""
+    per_day: int = Field(default=3, ge=1, le=100)
+    """Exports of one profile that may be asked for in a day."""
+    per_hour: int = Field(default=100, ge=1, le=100_000)
+    """Exports that the workers make in an hour, of all profiles together; more of them wait. So a service that somebody
+    has taken over gets few originals."""
+    max_bytes: int = Field(default=100_000_000, ge=10_000_000, le=1_000_000_000)
+    """Bytes of an archive; what does not fit is left out, the oldest originals first. The service holds two at a
+    time in memory."""
+    seal_to: str = Field(default="", pattern=r"^(age1[02-9ac-hj-np-z]{58}(,age1[02-9ac-hj-np-z]{58})*)?$")
+    """age recipients, `age1...,age1...`, for the workers: every export is sealed to one of these, so that the service
+    cannot read it. A request may choose one of them, and no other. Unset: see `NIGHTLIGHT_EXPORT_SERVICE_MAY_READ`."""
+    service_may_read: bool | None = None
+    """Whether the workers make exports that the service can read where `NIGHTLIGHT_EXPORT_SEAL_TO` is unset: unsealed,
+    or sealed to whatever key the request names. Unset: not in a scale deployment in production, where such exports
+    fail."""
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Return the age recipients."""
+        return tuple(self.seal_to.split(",")) if self.seal_to else ()
+
+
 class RetentionSettings(BaseSettings):
     """Erasures, and the receipts of them."""
 
@@ -213,6 +244,23 @@ class RetentionSettings(BaseSettings):
     classes that are read at once."""
     sweep_s: float = Field(default=3600.0, ge=1, le=7 * 86400)
     """Seconds after which the schedule begins a sweep again."""
+    hold_approvers: frozenset[str] = frozenset()
+    """The people who may approve of a hold's end, as JSON: `["anna@example.com", "ben@example.com"]`. Each is the `sub`
+    of that person's tokens. Two of them end a hold, neither of whom placed it; without any, only its date ends one."""
     prove_again_s: float = Field(default=3600.0, ge=1, le=30 * 86400)
     """Seconds after which it is looked again whether anything is left of what was erased: more than the server takes to
     finish deleting and replicating."""
+
+
+class ErasureSettings(BaseSettings):
+    """Tombstones: what is left of an erased profile."""
+
+    model_config = config("NIGHTLIGHT_ERASURE_")
+
+    keys: SecretStr | None = None
+    """Key ring of the service, the workers and the schedule, as `id:base64,id:base64`: the first makes the hashes in
+    tombstones and receipts. Rotate by putting a new key first, and keep each old one for
+    `NIGHTLIGHT_ERASURE_KEEP_DAYS` more: without it nobody can purge a restored backup of whom it erased."""
+    keep_days: int = Field(default=400, ge=8, le=36_500)
+    """Days that a tombstone is kept. Not less than the longest days of `NIGHTLIGHT_RETENTION_RESIDUALS`: as long as a
+    backup lives, whoever restores it must be able to erase from it again."""

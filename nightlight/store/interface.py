@@ -140,7 +140,14 @@ class ObjectStore(WriteOnlyStore, ReplacingStore, Protocol):
         """Delete everything that there is under ``key``: every version, delete marker and unfinished upload.
 
         It is no error if there is nothing. Returns what was deleted; raises StoreUnavailable or StoreDenied, and then
-        some of it may be deleted: calling again deletes the rest.
+        some of it may be deleted: calling again deletes the rest. A version that is refused keeps no other.
+        """
+        ...
+
+    def locked_until(self, key: str) -> str | None:
+        """Return until when an object lock keeps any version under ``key``: the last date, as text.
+
+        Empty for a lock without a date, None where there is none. Raises StoreUnavailable or StoreDenied.
         """
         ...
 

@@ -95,6 +95,11 @@ class LocalStore:
         self.delete(key)
         return versions
 
+    def locked_until(self, key: str) -> str | None:
+        """See ObjectStore.locked_until: a folder has no locks."""
+        check_key(key)
+        return None
+
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
         with _disk_errors():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -36,6 +37,12 @@ _CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "Concur
 # 0.05 + 0.1 + 0.2 + 0.4 s at most between five attempts: the other write is a put of at most 64 MB.
 _PUT_ATTEMPTS = 5
 _CONFLICT_PAUSE_S = 0.05
+# No lock on this object, as AWS and Ceph say it; none on the bucket; a server that knows none.
+_NO_LOCK = frozenset(
+    {
+        "NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest", "NotImplemented",
+    }
+)  # fmt: skip
 _HASH = "sha256"
 IF_ABSENT = {"IfNoneMatch": "*"}
 
@@ -166,15 +173,45 @@ class S3Store:
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
-        removed = []
+        removed, refused = [], None
         with store_errors(key):
             for version_id, marker in self._versions(check_key(key)):
-                answer = self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+                try:
+                    answer = self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+                except ClientError as error:
+                    if code_of(error) not in DENIED:
+                        raise
+                    refused = error
+                    continue
                 removed.append(DeletedVersion(version_id, marker, _request_id(answer)))
             for upload_id in self._uploads(key):
                 ended = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
                 removed.append(DeletedVersion(upload_id, marker=False, request_id=_request_id(ended)))
+            if refused is not None:
+                raise refused
         return removed
+
+    def locked_until(self, key: str) -> str | None:
+        """See ObjectStore.locked_until."""
+        dates: list[str] = []
+        with store_errors(key):
+            for version_id, marker in self._versions(check_key(key)):
+                if not marker:
+                    dates += self._locks(key, version_id)
+        return None if not dates else "" if "" in dates else max(dates)
+
+    def _locks(self, key: str, version_id: str) -> list[str]:
+        """Return the date of a version's retention, and "" for a legal hold, of those that there are."""
+        named: Any = {"Bucket": self._bucket, "Key": key, "VersionId": version_id}
+        locks = []
+        with _none_if_no_lock():
+            until = self._client.get_object_retention(**named)["Retention"]["RetainUntilDate"]
+            if until > datetime.now(UTC):
+                locks.append(until.date().isoformat())
+        with _none_if_no_lock():
+            if self._client.get_object_legal_hold(**named)["LegalHold"].get("Status") == "ON":
+                locks.append("")
+        return locks
 
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
@@ -203,6 +240,16 @@ class S3Store:
         with store_errors(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from (item["Key"] for item in page.get("Contents", []))
+
+
+@contextmanager
+def _none_if_no_lock() -> Iterator[None]:
+    """Pass over the answer of a server that there is no lock, on this object or on any of the bucket's."""
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) not in _NO_LOCK:
+            raise
 
 
 def make_client(access: S3Access) -> S3Client:

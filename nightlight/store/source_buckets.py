@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.store.aws_errors import DENIED, MISSING, code_of
 from nightlight.store.s3 import S3Access, make_client
-from nightlight_core.errors import NightlightError, ObjectMissing, PayloadTooLarge, StoreDenied, StoreUnavailable
+from nightlight_core.errors import NightlightError, ObjectMissing, PayloadTooLarge, SourceDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -72,7 +72,7 @@ class SourceBuckets:
     def fetch(self, bucket: str, key: str, *, max_bytes: int) -> FetchedObject:
         """Return what is under a key now.
 
-        Raises ObjectMissing, PayloadTooLarge, StoreDenied or StoreUnavailable.
+        Raises ObjectMissing, PayloadTooLarge, SourceDenied or StoreUnavailable.
         """
         try:
             answer = self.client.get_object(Bucket=bucket, Key=key)
@@ -95,4 +95,4 @@ def source_error(error: Exception, what: str) -> NightlightError:
     message = f"{what}: {error.operation_name}: {code}"
     if code in _MISSING:
         return ObjectMissing(message)
-    return StoreDenied(message) if code in DENIED else StoreUnavailable(message)
+    return SourceDenied(message) if code in DENIED else StoreUnavailable(message)

@@ -21,19 +21,21 @@ from nightlight.settings.storage import StoreKind
 from nightlight.store.interface import PutOnly
 from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
-from nightlight_core.keyring import decode_key
+from nightlight_core.keyring import KeyRing, decode_key
 from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.pictures.upload import Upload
-    from nightlight.flows.retention.erase import ReceiptIssuer
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight.store.interface import ObjectStore, Seal, WriteOnlyStore
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
+EXPORTS = "exports"
 VAULT = "vault"
 
 
@@ -82,7 +84,7 @@ def open_catalogue(settings: Settings) -> Iterator[Catalogue]:
 
 
 def build_store(settings: Settings, bucket: str) -> ObjectStore:
-    """Return the store of one bucket (``originals``, ``renditions`` or ``vault``), with this process's own identity."""
+    """Return the store of one bucket (``originals``, ``exports``, ...), with this process's own identity."""
     concern = settings.store
     if concern.kind is StoreKind.LOCAL:
         if settings.general.environment is Environment.PRODUCTION and settings.general.deployment is Deployment.SCALE:
@@ -97,18 +99,23 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
         return S3Vault(concern.vault_bucket, s3_access(settings), lock=concern.vault_lock)
     from nightlight.store.s3 import S3Store
 
-    name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
-    return S3Store(name, s3_access(settings))
+    names = {
+        ORIGINALS: concern.originals_bucket,
+        RENDITIONS: concern.renditions_bucket,
+        EXPORTS: concern.exports_bucket,
+    }
+    return S3Store(names[bucket], s3_access(settings))
 
 
 def own_buckets(settings: Settings) -> tuple[str, ...]:
     """Return the names of Nightlight's own buckets."""
-    return settings.store.originals_bucket, settings.store.renditions_bucket, settings.store.vault_bucket
+    store = settings.store
+    return store.originals_bucket, store.renditions_bucket, store.exports_bucket, store.vault_bucket
 
 
 def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
     """Return what signs receipts of erasures, None where there is no key for it; raise SettingsRefused."""
-    from nightlight.flows.retention.erase import ReceiptIssuer
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.policy.signing import SigningKey
 
     concern = settings.retention
@@ -117,6 +124,18 @@ def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
     named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
     residuals = tuple((what.strip(), int(days)) for what, _, days in named)
     return ReceiptIssuer(SigningKey.read(concern.receipt_key), residuals)
+
+
+def subject_hasher(settings: Settings) -> SubjectHasher:
+    """Return what hashes whoever is erased; raise SettingsRefused where there is no key, or a backup outlives it."""
+    from nightlight.retention.erasure_subjects import SubjectHasher
+
+    variable, concern = "NIGHTLIGHT_ERASURE_KEYS", settings.erasure
+    longest = max((int(part.rpartition(":")[2]) for part in settings.retention.residuals.split(",") if part), default=0)
+    if longest > concern.keep_days:
+        message = f"NIGHTLIGHT_RETENTION_RESIDUALS names copies of {longest} days: NIGHTLIGHT_ERASURE_KEEP_DAYS must be"
+        raise SettingsRefused(f"{message} as many, not {concern.keep_days}")
+    return SubjectHasher(KeyRing.parse(require(concern.keys, variable), variable))
 
 
 def s3_access(settings: Settings) -> S3Access:

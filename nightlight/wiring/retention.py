@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.decisions.abuse_signals import AbuseReports
-from nightlight.flows.imports.notifications import Backfill
+from nightlight.flows.imports.backfill import Backfill
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.policies.policy_holder import PolicyHolder
@@ -33,23 +33,27 @@ from nightlight.wiring.components import (
     receipt_issuer,
     s3_access,
     source_access,
+    subject_hasher,
 )
 from nightlight.wiring.originals import opener, sealer, server_kind
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.ids import COPIES
+from nightlight_core.ids import COPIES, EXPORTED
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.sqs_consumer import SqsConsumer
     from nightlight.flows.report import TransparencyReports
     from nightlight.flows.retention.legal_holds import EndHolds
     from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
+    from nightlight.flows.retention.purge_restored import PurgeRestored
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
     from nightlight.store.source_buckets import Page
 
 
 _Flow = TypeVar("_Flow")
+# The buckets that have lifecycle rules: all but the vault.
+_WITH_RULES = BUCKETS[:-1]
 
 
 def _opening(flow: Callable[[Catalogue, Clock], _Flow]) -> Callable[..., AbstractContextManager[_Flow]]:
@@ -76,6 +80,16 @@ open_abuse_report = _opening(AbuseReports)
 
 
 @contextmanager
+def open_purge(settings: Settings, clock: Clock = system_clock) -> Iterator[PurgeRestored]:
+    """Give what erases again whom a restored catalogue has back."""
+    from nightlight.flows.retention.purge_restored import PurgeRestored
+
+    hasher = subject_hasher(settings)
+    with open_catalogue(settings) as catalogue:
+        yield PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher)
+
+
+@contextmanager
 def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[ManageLifecycle]:
     """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
     from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
@@ -90,12 +104,16 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Manag
     with open_catalogue(settings) as catalogue:
         policy = policy_holder(settings, catalogue, clock)
         client = make_client(s3_access(settings))
-        buckets = {name: BucketClient(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
+        buckets = {name: BucketClient(client, name) for name in own_buckets(settings)[: len(_WITH_RULES)]}
         named, _, days = settings.retention.move_originals.partition(":")
         moves = (Transition(int(days), None, named),) if named else ()
         probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
         copies = PrefixRules(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
-        prefixes = {store.originals_bucket: copies, store.renditions_bucket: PrefixRules((probes,))}
+        prefixes = {
+            store.originals_bucket: copies,
+            store.renditions_bucket: PrefixRules((probes,)),
+            store.exports_bucket: PrefixRules(((EXPORTED, "exports", 1), probes)),
+        }
         yield ManageLifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
 
 
@@ -157,7 +175,7 @@ def open_report(
     with ExitStack() as stack:
         if buckets and settings.store.kind is StoreKind.S3:
             flow, state = stack.enter_context(lifecycle(settings, clock)), posture(settings)
-            for what, name in zip(BUCKETS[:2], flow.buckets, strict=True):
+            for what, name in zip(_WITH_RULES, flow.buckets, strict=True):
                 looks[f"lifecycle of {what}"] = partial(flow.drift, name)
             for what in BUCKETS:
                 looks[f"bucket of {what}"] = partial(state.drift, what)
@@ -181,10 +199,11 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
             settings.upload.max_bytes,
             clock,
             opener(settings),
+            settings.retention.hold_approvers,
         )
 
 
-def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
+def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder, leftovers: Callable[[], int]) -> Sweep:
     """Return the sweep, with these parts."""
     return Sweep(
         runner,
@@ -192,7 +211,9 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
         retention=lambda: policy.current().compiled.retention,
         tables=lambda: policy.current().tables,
         assertion_days=settings.upload.assertion_days,
+        leftovers=leftovers,
         earlier=lambda: policy.current().earlier,
+        approvers=settings.retention.hold_approvers,
     )
 
 
@@ -200,9 +221,13 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_catalogue(settings) as catalogue:
-        yield sweep_flow(
-            settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue, clock)
-        )
+        runner = JobRunner(catalogue, settings.worker, clock)
+        yield sweep_flow(settings, runner, policy_holder(settings, catalogue, clock), _by_workers)
+
+
+def _by_workers() -> int:
+    """Refuse: whoever begins a sweep does none of it, and needs no key for it."""
+    raise SettingsRefused("rows of what was erased are removed by the workers")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
+from nightlight.flows.exports.requests import RequestExport
 from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
@@ -36,6 +37,7 @@ from nightlight.settings import Settings
 from nightlight.settings.base import require
 from nightlight.store.interface import PutOnly
 from nightlight.wiring.components import (
+    EXPORTS,
     ORIGINALS,
     RENDITIONS,
     build_catalogue,
@@ -45,6 +47,7 @@ from nightlight.wiring.components import (
     policy_holder,
     public_keys,
     readiness,
+    subject_hasher,
     upload_flow,
 )
 from nightlight.wiring.decision_parts import limits, quotas, relation_resolver, url_signing
@@ -94,6 +97,7 @@ class ServiceContainer:
     emergency: EmergencyPolicy
     rerender_runs: RerenderRuns
     traces: RequestTrace
+    exports: RequestExport
     resolve: ManifestLookup
     import_notifications: ImportNotifications
     holds: PlaceHolds
@@ -177,6 +181,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             lambda: policy.current().tables,
             settings.upload.assertion_days,
             clock,
+            subject_hasher(settings),
             lambda: policy.current().earlier,
         ),
         upload=upload_flow(settings, catalogue, policy, originals, seal, clock),
@@ -207,11 +212,12 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         rollout=rollout,
         rerender_runs=RerenderRuns(catalogue, clock),
         traces=traces,
+        exports=RequestExport(catalogue, build_store(settings, EXPORTS).get, settings.export, clock),
         resolve=ManifestLookup(
             catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
         ),
         import_notifications=import_notifications(settings, catalogue, clock),
-        holds=PlaceHolds(catalogue, clock),
+        holds=PlaceHolds(catalogue, clock, settings.retention.hold_approvers),
         takedowns=PlaceTakedowns(
             catalogue,
             originals,

@@ -12,6 +12,7 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
 from nightlight.delivery.purge import KEPT_S, EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+from nightlight.flows.exports.make_export import MakeExport
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_lists import Screening
@@ -25,6 +26,7 @@ from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.takedowns.run import RunTakedown
@@ -34,11 +36,13 @@ from nightlight.imaging.renderer import Renderer
 from nightlight.jobs import kinds
 from nightlight.jobs.relay import Reconciler, Relay, Send
 from nightlight.jobs.runner import JobRunner
-from nightlight.retention.wanted_rules import ERASED, most_days
+from nightlight.retention.wanted_rules import ERASED, audit_days, most_days
 from nightlight.settings import Settings
 from nightlight.settings.base import require
+from nightlight.settings.process import Deployment, Environment
 from nightlight.store.interface import PutOnly, PutResult, put_bytes
 from nightlight.wiring.components import (
+    EXPORTS,
     ORIGINALS,
     RENDITIONS,
     VAULT,
@@ -50,6 +54,7 @@ from nightlight.wiring.components import (
     receipt_issuer,
     s3_access,
     source_access,
+    subject_hasher,
     upload_flow,
 )
 from nightlight.wiring.operator_tools import (
@@ -69,6 +74,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nightlight.delivery.purge import RevocationEdge
+    from nightlight.flows.traces.search import TraceSearch
     from nightlight.store.interface import ObjectStore
 
 
@@ -98,6 +104,7 @@ class WorkerContainer:
     sweep: Sweep
     rerenders: RerenderFeeder
     screening: Screening | None
+    search: TraceSearch
     rendering: Renderer
     clock: Clock
 
@@ -157,14 +164,28 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         notices=notice_screening(settings, catalogue),
     )
     again_s = settings.retention.prove_again_s
-    erase = EraseObjects(runner, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
+    receipts, subjects = receipt_issuer(settings), subject_hasher(settings)
+    rows = RemoveErasedRows(
+        runner, subjects, receipts, settings.erasure.keep_days, lambda: audit_days(policy.current().compiled.retention)
+    )
+    erase = EraseObjects(runner, originals, renditions, purge, rows, again_s, _replicas(settings))
     vault = PutOnly(build_store(settings, VAULT))
     search = trace_search(settings, catalogue, rendering, policy, clock)
     trace = RunTrace(runner, originals, search, settings.upload, open_)
+    make_export = MakeExport(
+        runner,
+        originals,
+        build_store(settings, EXPORTS),
+        settings.export,
+        lambda: policy.current().compiled.table,
+        settings.upload.assertion_days,
+        most_bytes,
+        open_,
+        _service_may_read_exports(settings),
+    )
     copies = find_copies(settings, catalogue, search)
-    receipts = receipt_issuer(settings)
     takedown = RunTakedown(runner, originals, rendering.notice_lumas, copies, search, open_, most_bytes, receipts)
-    sweep = sweep_flow(settings, runner, policy)
+    sweep = sweep_flow(settings, runner, policy, rows.leftovers)
     rescreen = None
     if screening is not None:
         hasher = ImageHasher(catalogue, originals, renditions, open_, rendering.match_lumas, most_bytes)
@@ -173,6 +194,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.RENDER: render.run,
         kinds.ERASE: erase.run,
         kinds.VERIFY_ERASURE: erase.verify,
+        kinds.REMOVE_ROWS: rows.run,
         kinds.ROTATE_NAMES: RotateNames(runner, renditions, names, purge).run,
         kinds.RETENTION_TAGS: RetentionTags(runner, originals, renditions).run,
         kinds.COPY_TO_VAULT: CopyToVault(runner, erase, vault, open_, most_bytes, vault_sealer(settings)).run,
@@ -182,6 +204,8 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.RERENDER: Rerender(render, lambda: rendering.recipes(policy.current().wanted_recipes)).run,
         kinds.SWEEP: sweep.run,
         kinds.RESCREEN: rescreen,
+        kinds.EXPORT: make_export.run,
+        kinds.DELETE_EXPORT: make_export.delete,
         kinds.TAKEDOWN: takedown.run,
     }
     return WorkerContainer(
@@ -200,14 +224,24 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
             settings.upload.idempotency_hours,
             settings.matching.trace_days,
             clock,
+            subjects,
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
         sweep=sweep,
         rerenders=RerenderFeeder(catalogue, clock, lambda: rendering.wanted(policy.current().wanted_recipes)),
         screening=screening,
+        search=search,
         rendering=rendering,
         clock=clock,
     )
+
+
+def _service_may_read_exports(settings: Settings) -> bool:
+    """Say whether exports may be such that the service can read them: it can read originals anyway where all is one."""
+    if settings.export.service_may_read is not None:
+        return settings.export.service_may_read
+    general = settings.general
+    return not (general.environment is Environment.PRODUCTION and general.deployment is Deployment.SCALE)
 
 
 def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore) -> ImportPicture:

@@ -20,13 +20,12 @@ from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.errors import InvalidInput
-from nightlight_core.ids import PROFILE_ID_PATTERN
 from service.answers import Word, services
 from service.auth import ScopedRoute, caller, requires
+from service.profile_ids import AskedId, ProfileIdText
 
 router = APIRouter(prefix="/access/v1", tags=["authzen"], route_class=ScopedRoute)
 
-Id = Annotated[str, Field(min_length=1, max_length=128)]
 VIEW = "view"
 
 
@@ -34,14 +33,14 @@ class SubjectProperties(BaseModel):
     """What is assured of the viewer, and where they come from."""
 
     viewer: Word = "signed_out"
-    network: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = None
+    network: ProfileIdText | None = None
 
 
 class AuthZenSubject(BaseModel):
     """The viewer; ``id`` is the platform's own."""
 
     type: Word
-    id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)]
+    id: ProfileIdText
     properties: SubjectProperties = SubjectProperties()
 
 
@@ -56,7 +55,7 @@ class Resource(BaseModel):
     """A profile."""
 
     type: Word
-    id: Id
+    id: AskedId
     properties: ResourceProperties = ResourceProperties()
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight_core.ids import parse_profile_id
 from service.answers import Body, changed, services
 from service.auth import ScopedRoute, caller, requires
+from service.profile_ids import ProfileIdPath, ProfileIdText
 
 router = APIRouter(prefix="/v1/blocks", tags=["blocks"], route_class=ScopedRoute)
-
-IdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN)]
 
 
 class BlockBody(Body):
     """A profile, and the viewer who is to see nothing of it."""
 
-    profile_id: str = Field(pattern=PROFILE_ID_PATTERN, description="Who blocks, or is kept from being seen.")
-    viewer_id: str = Field(pattern=PROFILE_ID_PATTERN, description="Who is to see nothing of them.")
+    profile_id: ProfileIdText = Field(description="Who blocks, or is kept from being seen.")
+    viewer_id: ProfileIdText = Field(description="Who is to see nothing of them.")
 
 
 @router.post("", status_code=204)
@@ -37,7 +34,7 @@ def block(request: Request, body: BlockBody) -> Response:
 
 @router.delete("/{profile_id}/{viewer_id}", status_code=204)
 @requires(TokenScope.RELATE)
-def unblock(request: Request, profile_id: IdPath, viewer_id: IdPath) -> Response:
+def unblock(request: Request, profile_id: ProfileIdPath, viewer_id: ProfileIdPath) -> Response:
     """Take a block away; it is no error if there is none."""
     ids = parse_profile_id(profile_id), parse_profile_id(viewer_id)
     return changed(services(request).block.unblock(*ids, actor=caller(request).subject))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight_core.ids import parse_profile_id
 from service.answers import Body, services
 from service.auth import ScopedRoute, caller, requires
+from service.profile_ids import ProfileIdText
 
 router = APIRouter(prefix="/v1/canaries", tags=["canaries"], route_class=ScopedRoute)
 
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/canaries", tags=["canaries"], route_class=ScopedR
 class CanaryBody(Body):
     """A profile that is linked from nowhere."""
 
-    profile_id: str = Field(pattern=PROFILE_ID_PATTERN)
+    profile_id: ProfileIdText
 
 
 @router.post("", status_code=204)

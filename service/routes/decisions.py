@@ -17,11 +17,11 @@ from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
-from nightlight_core.ids import PROFILE_ID_PATTERN
 from service.answers import CONSISTENCY_PATTERN, Body, Word, json_response, services
 from service.auth import ScopedRoute, caller, requires
 from service.json_body import json_body
 from service.openapi import request_body
+from service.profile_ids import AskedId, ProfileIdText
 
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
 
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
 class ItemBody(Body):
     """One profile, and what the viewer is to it."""
 
-    profile_id: Annotated[str, Field(min_length=1, max_length=128)]
+    profile_id: AskedId
     relation: Word = Field(
         default="stranger",
         description="self, guardian, connection, mutual, stranger or blocked. More than a stranger needs a proof, or "
@@ -46,12 +46,12 @@ class DecisionsBody(Body):
     viewer: Word = Field(
         default="signed_out", description="What is assured of the viewer: peer, adult, unverified or signed_out."
     )
-    viewer_id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = Field(
+    viewer_id: ProfileIdText | None = Field(
         default=None,
         description="Who looks, in the platform's own opaque id: for blocks, proofs and traceable variants. Without it "
         "everybody is a stranger.",
     )
-    network: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = Field(
+    network: ProfileIdText | None = Field(
         default=None,
         description="Where the viewer comes from, in an opaque word of the platform's: a hash of an address prefix, "
         "say. Its viewers share a quota.",

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
+from nightlight_core.ids import IMAGE_ID_PATTERN, ImageId, parse_profile_id
 from service.answers import Body, answer, services
 from service.auth import ScopedRoute, caller, requires
+from service.profile_ids import ProfileIdText
 
 router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)
 
@@ -21,12 +22,15 @@ HoldIdPath = Annotated[str, Path(pattern=IMAGE_ID_PATTERN)]
 class LegalHoldBody(Body):
     """What is to be held: a profile's images as they are now, or one image."""
 
-    profile_id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = None
+    profile_id: ProfileIdText | None = None
     image_id: Annotated[str, Field(pattern=IMAGE_ID_PATTERN)] | None = None
     kind: Literal["legal", "safeguarding"]
     reference: str = Field(min_length=1, max_length=200, description="The case's number; no name of a person.")
     until: AwareDatetime | None = Field(
         default=None, description="When it ends by itself; without it approvals end it."
+    )
+    may_be_told: bool = Field(
+        default=False, description="Whether whom the pictures are of may know of it: their export then names it."
     )
 
 
@@ -49,6 +53,7 @@ class HoldAnswer(BaseModel):
     placed_by: str
     created_at: str
     ended_at: str | None
+    may_be_told: bool
 
 
 class HoldsAnswer(BaseModel):
@@ -68,6 +73,7 @@ def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
         reference=body.reference,
         until=body.until.astimezone(UTC) if body.until is not None else None,
         actor=caller(request).subject,
+        may_be_told=body.may_be_told,
     )
     return answer(HoldAnswer, hold)
 
@@ -91,5 +97,5 @@ def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
 @router.post("/{hold_id}/approvals", status_code=201)
 @requires(TokenScope.HOLD)
 def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
-    """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
+    """Approve of a hold's end. Once two of the approvers have, neither of whom placed it, the vault keeper ends it."""
     return answer(HoldAnswer, services(request).holds.approve(hold_id, actor=caller(request).subject))

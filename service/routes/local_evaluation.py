@@ -16,10 +16,10 @@ from nightlight.flows.decisions.local_evaluation import MOST_CELLS, MOST_TIMES
 from nightlight_core.decisions.abuse_signals import AbuseSignal
 from nightlight_core.decisions.engine import MAX_ITEMS
 from nightlight_core.decisions.profile_views import ProfileView
-from nightlight_core.ids import PROFILE_ID_PATTERN
 from nightlight_core.policy.tier import CLAIMS, TierRecipe
 from service.answers import Body, answer, json_response, services
 from service.auth import ScopedRoute, requires
+from service.profile_ids import AskedId, ProfileIdText
 
 router = APIRouter(prefix="/v1/feed", tags=["feed"], route_class=ScopedRoute)
 
@@ -41,7 +41,7 @@ class FeedAnswer(BaseModel):
 class ViewsBody(Body):
     """Profiles to return views of."""
 
-    profile_ids: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(max_length=MAX_ITEMS)
+    profile_ids: list[AskedId] = Field(max_length=MAX_ITEMS)
 
 
 class AvailableRenditionAnswer(BaseModel):
@@ -104,7 +104,7 @@ class AbuseSignalBody(Body):
     """Somebody who looks like a scraper."""
 
     kind: Literal["viewer", "network"]
-    who: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)]
+    who: ProfileIdText
     reason: Literal["over-quota", "many-profiles", "canary"]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -13,15 +13,14 @@ from nightlight.delivery.access_tokens import TokenScope
 from nightlight.imaging.probe import upload_caps
 from nightlight.imaging.upload_limits import in_words
 from nightlight.settings.pictures import UploadSettings
-from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight_core.ids import parse_profile_id
 from service.answers import CONSISTENCY, Body, Word, answer, changed, services
 from service.auth import ScopedRoute, caller, requires
 from service.multipart import upload_body, upload_form
+from service.profile_ids import ProfileIdPath
 from service.routes.images import ImageAnswer
 
 router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedRoute)
-
-ProfileIdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN, description="The platform's own opaque id.")]
 
 _CROP = {
     "type": "string",

@@ -135,14 +135,14 @@ def test_a_declaration_with_words_that_are_not_known(stack, client, body):
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
 
-@pytest.mark.parametrize("profile_id", ["%2e%2e", "a%20b", "x" * 129, "a%2fb", "%00", "-a"])
+@pytest.mark.parametrize("profile_id", ["%2e%2e", "a%0ab", "x" * 257, "%ff", "%00", "%E2%80%AE"])
 def test_profile_ids_that_are_none(stack, client, profile_id):
     body = {"band": "adult", "assurance": "verified"}
     answer = httpx.put(f"{stack.url}/v1/profiles/{profile_id}", json=body, headers=bearer(client))
     assert answer.status_code in {404, 405, 422}
 
 
-@pytest.mark.parametrize("profile_id", ["a\u0000b", "\ud800", "\u202e", "a" * 128, "'; DROP TABLE profiles; --", "💡"])
+@pytest.mark.parametrize("profile_id", ["a\u0000b", "\ud800", "\u202e", "a" * 256, "'; DROP TABLE profiles; --", "💡"])
 def test_ids_that_no_profile_can_have_get_the_placeholder_or_a_refusal(stack, client, profile_id):
     body = json.dumps({"viewer": "peer", "items": [{"profile_id": profile_id}, {"profile_id": "nobody"}]})
     headers = {**bearer(client), "Content-Type": "application/json"}

@@ -56,11 +56,18 @@ def test_a_held_picture_is_the_placeholder_outlives_its_profile_and_ends_by_two(
     eventually(lambda: receipts(stack, image_id))
     ended = command(stack, "end", "--json")
     assert (ended.returncode, json.loads(ended.stdout)) == (0, [])
-    assert call(stack, "POST", f"/{hold_id}/approvals").json()["approvals"][0]["by"] == "officer"
-    assert call(stack, "POST", f"/{hold_id}/approvals").status_code == 422
-    assert call(stack, "POST", f"/{hold_id}/approvals", who="judge").status_code == 201
+    for nobody in ("officer", "somebody"):  # the first placed it, the second is no approver
+        refused = call(stack, "POST", f"/{hold_id}/approvals", who=nobody)
+        assert (refused.status_code, refused.json()["code"]) == (403, "approver_refused")
+    first = call(stack, "POST", f"/{hold_id}/approvals", who="judge")
+    assert first.json()["approvals"][0]["by"] == "judge"
+    # Another token of the same person's.
+    assert call(stack, "POST", f"/{hold_id}/approvals", who="judge", scopes=("hold", "report")).status_code == 422
+    assert json.loads(command(stack, "end", "--json").stdout) == []
+    assert call(stack, "POST", f"/{hold_id}/approvals", who="counsel").status_code == 201
     ended = command(stack, "end", "--json")
-    assert [hold["hold_id"] for hold in json.loads(ended.stdout)] == [hold_id]
+    (ended_hold,) = json.loads(ended.stdout)
+    assert (ended_hold["hold_id"], ended_hold["state"], bool(ended_hold["ended_at"])) == (hold_id, "ended", True)
     assert call(stack, "GET", f"/{hold_id}").json()["state"] == "ended"
     assert [json.loads(base64.b64decode(receipt["payload"]))["kind"] for receipt in receipts(stack, image_id)] == [
         "erased",
@@ -81,12 +88,13 @@ def test_the_command_places_a_hold_too(stack, client):
     who = f"hold-{token()}"
     client.declare(who, band="adult", assurance="verified", region="eu", choice="everyone")
     client.wait(client.upload(who, pictures.jpeg(200, 200)).image_id)
-    placed = command(stack, "place", "case-9", "--profile", who, "--until", "2099-01-01", "--json")
+    placed = command(stack, "place", "case-9", "--by", "anna", "--profile", who, "--until", "2099-01-01", "--json")
     assert placed.returncode == 0, placed.stderr
     (hold,) = json.loads(placed.stdout)
+    assert hold["placed_by"] == "anna"
     eventually(lambda: call(stack, "GET", f"/{hold['hold_id']}").json()["state"] == "placed")
-    refused = command(stack, "place", "case-9", "--profile", "nobody-at-all")
-    assert refused.returncode == 2
+    refused = command(stack, "place", "case-9", "--by", "anna", "--profile", "nobody-at-all")
+    assert refused.returncode != 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from nightlight.cli import key_commands
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_client.models import InvalidId
 from tests.support import pictures
-from tests.support.hostile_ids import IDS, VERSIONS
+from tests.support.hostile_ids import IDS, NOT_IDS, ODD_IDS, VERSIONS
 from tests.support.stacks import Embedded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -22,7 +23,7 @@ GOOD = {
     "profile_id": "other", "viewer_id": "somebody", "image_id": "0" * 32, "trace_id": "0" * 32, "version": 1,
     "report_flag": "reported", "picture": b"x", "copy": b"x", "timeout_s": 0.1, "bundle": b"x", "permille": 0,
 }  # fmt: skip
-IDENTIFIERS = {"profile_id": IDS, "viewer_id": IDS, "image_id": IDS, "trace_id": IDS, "version": VERSIONS}
+IDENTIFIERS = {"profile_id": NOT_IDS, "viewer_id": NOT_IDS, "image_id": IDS, "trace_id": IDS, "version": VERSIONS}
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}
 NO_IDS = {
@@ -149,17 +150,22 @@ def test_hostile_ids_in_a_question_are_answered_or_refused_and_touch_nothing(sta
     )
     for hostile, answer in zip(IDS, outcomes, strict=True):
         if isinstance(answer, InvalidId):
-            assert not isinstance(hostile, str) or not 1 <= len(hostile) <= 128 or "\ud800" in hostile
+            assert not isinstance(hostile, str) or not 1 <= len(hostile) <= 256 or not _encodes(hostile)
         else:
             assert (answer[0].profile_id, answer[0].fallback) == (hostile, False)
     sent.clear()
-    hostile = [hostile_id for hostile_id in IDS if hostile_id is not None and hostile_id != ""]
+    hostile = [hostile_id for hostile_id in NOT_IDS if hostile_id is not None and hostile_id != ""]
     for name in ("viewer_id", "network"):
         outcomes = called(
             stack, kind, sent, [("decide", {**asked, "items": [], name: hostile_id}) for hostile_id in hostile]
         )
         assert all(isinstance(answer, InvalidId) for answer in outcomes)
     assert sent == []
+
+
+def _encodes(text):
+    """Whether JSON can carry a text: not half of a surrogate pair."""
+    return text == text.encode(errors="ignore").decode()
 
 
 def test_hostile_words_elsewhere_touch_nothing(stack_and_client, untouched):
@@ -170,7 +176,7 @@ def test_hostile_words_elsewhere_touch_nothing(stack_and_client, untouched):
         [
             call
             for hostile in IDS
-            if isinstance(hostile, str) and "\ud800" not in hostile
+            if isinstance(hostile, str) and _encodes(hostile)
             for call in (
                 ("views", {"profile_ids": [hostile]}),
                 ("feed", {"after": hostile}),
@@ -198,28 +204,51 @@ def test_an_idempotency_key_that_no_header_can_carry_is_sent_nowhere(stack_and_c
     assert sent == []
 
 
-@pytest.mark.parametrize("good", ["a", "A1._~-", "v" * 128, "9", "a..b", "a.-~_"])
-def test_ids_that_are_good_reach_their_own_profile(stack_and_client, good):
+def test_odd_ids_reach_their_own_profile_alone(stack_and_client):
+    """All that is done to a profile is done to it and to no other, whichever client is told its id, and by raw HTTP."""
     stack, client = stack_and_client
-    client.declare(good, band="adult", assurance="verified")
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {_token(stack)}"}) as raw:
+        for odd in ODD_IDS:
+            client.declare(odd, band="adult", assurance="verified")
+            client.set_report_flag(odd, "reported")
+            client.deactivate(odd)
+            client.reactivate(odd)
+            client.block(odd, "victim")
+            client.unblock(odd, "victim")
+            client.block("other", odd)
+            # As every byte that has to be is encoded, and as every byte is.
+            for path in (quote(odd, safe=""), "".join(f"%{byte:02x}" for byte in odd.encode())):
+                request = raw.build_request("POST", "/")
+                request.url = request.url.copy_with(raw_path=f"/v1/profiles/{path}/revocations".encode())
+                assert raw.send(request).status_code == 204, odd
+            (decision,) = client.decide("peer", "list", [(odd, "stranger")], viewer_id=odd)
+            assert (decision.profile_id, decision.fallback) == (odd, False)
     with stack.catalogue.reading() as tx:
-        assert tx.profiles.get(good).state == "live"
-    client.block(good, good[:-1] + "z")
-    client.unblock(good, good[:-1] + "z")
-    client.revoke(good)
-    client.delete_profile(good)
+        live = {odd for odd in ODD_IDS if tx.profiles.get(odd).state == "live"}
+        assert (live, tx.profiles.get("victim").state) == (set(ODD_IDS), "live")
+        assert tx.profiles.get("victim").report_flag == "clear"
+    asyncio.run(_deleted(stack, ODD_IDS))
     with stack.catalogue.reading() as tx:
-        assert tx.profiles.get(good).state == "deleted"
-        assert tx.profiles.get("victim").state == "live"
+        assert {tx.profiles.get(odd).state for odd in ODD_IDS} == {"deleted"}
+        assert (tx.profiles.get("victim").state, tx.profiles.get("other").state) == ("live", "live")
+
+
+async def _deleted(stack, profile_ids):
+    async with AsyncNightlightClient(stack.url, token=_token(stack)) as client:
+        for profile_id in profile_ids:
+            await client.delete_profile(profile_id)
+
+
+def _token(stack):
+    return key_commands.token(stack.folder, scopes=None, subject="odd", hours=1)
 
 
 def test_the_service_itself_takes_no_id_in_disguise(stack_and_client, untouched):
     """Whatever a client of another make sends: paths as they are, and paths that are encoded once or twice."""
     stack, _ = stack_and_client
-    token = key_commands.token(stack.folder, scopes=None, subject="raw", hours=1)
-    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}) as raw:
-        for hostile in ("zz%2F..%2Fvictim", "%2e%2e%2fprofiles%2fvictim", "victim%2F", "victim%00", "victim%0A", "%20victim",
-                        "zz%252F..%252Fvictim", "victim%23", "victim%3Fx", "victim;x"):  # fmt: skip
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {_token(stack)}"}) as raw:
+        for hostile in ("..", "%2e%2e", ".%2E", "victim%00", "victim%0A", "victim%E2%80%8B", "%ED%A0%80", "%ff",
+                        "%C0%AE%C0%AE", "v" * 257, "%E2%80%AEvictim", ""):  # fmt: skip
             for method, path in (
                 ("DELETE", f"/v1/profiles/{hostile}"), ("POST", f"/v1/profiles/{hostile}/revocations"),
                 ("DELETE", f"/v1/blocks/{hostile}/victim"), ("DELETE", f"/v1/images/{hostile}"),
@@ -228,3 +257,15 @@ def test_the_service_itself_takes_no_id_in_disguise(stack_and_client, untouched)
                 request = raw.build_request(method, "/")
                 request.url = request.url.copy_with(raw_path=path.encode())
                 assert raw.send(request).status_code in {404, 405, 422}, (method, path)
+
+
+@pytest.mark.parametrize(
+    "encoded", ["victim%2Fimage", "victim%2fdeactivation", "zz%2F..%2Fvictim", "%2Fvictim", "victim%2F"]
+)
+def test_an_encoded_slash_is_a_part_of_an_id_and_no_step_to_another_route(stack_and_client, untouched, encoded):
+    stack, _ = stack_and_client
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {_token(stack)}"}) as raw:
+        for method, path in (("DELETE", f"/v1/profiles/{encoded}"), ("PUT", f"/v1/profiles/{encoded}/deactivation")):
+            request = raw.build_request(method, "/")
+            request.url = request.url.copy_with(raw_path=path.encode())
+            assert raw.send(request).status_code in {204, 404}, path

@@ -9,7 +9,7 @@ from nightlight.catalogue.schema import jobs as rows
 from nightlight.cli import key_commands
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import lane_before
-from nightlight.jobs.lanes import BACKGROUND, LANES, UPLOAD
+from nightlight.jobs.lanes import BACKGROUND, LANE_OF_RANK, LANES, UPLOAD
 from tests.support import hostile, pictures
 from tests.support.stacks import STACKS
 from tests.support.waiting import eventually
@@ -61,7 +61,7 @@ def test_a_picture_that_is_slow_to_decode_waits_in_the_background_and_others_pas
         behind = [client.upload("slow", slow).image_id for _ in range(12)]
         with stack.catalogue.reading() as tx:
             query = select(rows.c.lane).where(rows.c.image_id == behind[0])
-            assert LANES[tx.connection.execute(query).scalar_one()] == BACKGROUND
+            assert LANE_OF_RANK[tx.connection.execute(query).scalar_one()] == BACKGROUND
             assert lane_before(tx, kinds.RENDER, behind[0]) == BACKGROUND
         image = client.upload("quick", quick)
         eventually(lambda: client.image(image.image_id).state == "ready", 300)

@@ -13,7 +13,9 @@ from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.delete import DeletePictures
-from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
+from nightlight.flows.retention.erase import EraseObjects
+from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.runner import JobRunner
@@ -25,6 +27,7 @@ from nightlight_core.errors import StoreUnavailable
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_on
+from tests.support.flow_container import HASHER
 from tests.support.services import S3_WORKER, identity
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
@@ -86,7 +89,9 @@ class Places:
         receipts = ReceiptIssuer(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
         work = JobRunner(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
         purge = Stepped(EdgePurge(None, token=None, timeout_s=1), before)
-        self.erase = EraseObjects(work, *stores, purge, receipts, 3600)
+        self.erase = EraseObjects(
+            work, *stores, purge, RemoveErasedRows(work, HASHER, receipts, 400, lambda: 100), 3600
+        )
         if before is not None:
             finish = EraseObjects._finish
 
@@ -195,7 +200,8 @@ def test_every_version_marker_and_upload_is_gone_and_the_receipt_says_so(
     assert objects.keys() == {subject_digest(key) for key in [original, *rendition_keys]}
     assert sum(version["marker"] for entry in objects.values() for version in entry["versions"]) == 1
     assert all(version["request_id"] for entry in objects.values() for version in entry["versions"])
-    (backups,) = receipt.residuals
+    backups, rows = receipt.residuals
+    assert rows["what"] == "rows of the catalogue"
     kept = timedelta(days=35)
     assert (asked_at + kept).date().isoformat() <= backups["until"] <= (datetime.now(UTC) + kept).date().isoformat()
     whole = json.dumps(receipt.payload)
@@ -315,6 +321,56 @@ def test_replicas_are_erased_too_and_one_that_is_away_keeps_the_erasure_open(cat
     pair.owner.delete_bucket(Bucket=copies)
 
 
+def test_a_version_under_an_object_lock_stays_and_receipt_and_rows_say_until_when(catalogue, pair, folder, public):
+    """The lock is S3's own, on one of two versions. Once it is over all goes, and the rows with it."""
+    from dataclasses import replace
+
+    from sqlalchemy import select
+
+    from nightlight.catalogue.schema import jobs as table
+    from tests.support.services import token
+
+    locked, until = f"locked-{token()}", datetime.now(UTC) + timedelta(days=2)
+    pair.owner.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    pair.owner.put_bucket_policy(Bucket=locked, Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/worker"]}, "Action": "s3:*",
+         "Resource": [f"arn:aws:s3:::{locked}", f"arn:aws:s3:::{locked}/*"]},
+        {"Effect": "Deny", "Principal": {"AWS": ["arn:aws:iam:::user/worker"]}, "Action": "s3:BypassGovernanceRetention",
+         "Resource": [f"arn:aws:s3:::{locked}/*"]}]}))  # fmt: skip
+    image_id, original, _ = uploaded(catalogue, pair, f"locked-{os.urandom(4).hex()}")
+    kept = pair.owner.put_object(Bucket=locked, Key=original, Body=b"kept")["VersionId"]
+    pair.owner.put_object_retention(
+        Bucket=locked, Key=original, VersionId=kept, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    )
+    pair.owner.put_object(Bucket=locked, Key=original, Body=b"free")
+    places = Places(pair, url_of(catalogue), folder)
+    access = S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
+    erase = replace(places.erase, originals=S3Store(locked, access))
+    assert erase.run(asked(catalogue, image_id), redelivered=False) == "erased"
+    (receipt,) = receipts(catalogue, image_id, public)
+    (entry,) = [entry for entry in receipt.payload["objects"] if entry["left"]]
+    assert (entry["bucket"], entry["left"], entry["locked_until"]) == ("originals", 1, until.date().isoformat())
+    assert {"what": "object lock on originals", "until": until.date().isoformat()} in receipt.residuals
+    assert chain_faults([receipt]) == []
+    assert len(pair.owner.list_object_versions(Bucket=locked, Prefix=original)["Versions"]) == 1
+
+    def look_again():
+        with catalogue.reading() as tx:
+            verify = table.c.image_id == image_id, table.c.kind == kinds.VERIFY_ERASURE.name, table.c.state != "done"
+            (job_id,) = tx.connection.execute(select(table.c.job_id).where(*verify)).scalars()
+        return erase.verify(job_id, redelivered=False)
+
+    assert look_again() == "verified"
+    with catalogue.reading() as tx:
+        assert tx.images.get(image_id) is not None
+    pair.owner.delete_object(Bucket=locked, Key=original, VersionId=kept, BypassGovernanceRetention=True)
+    assert look_again() == "verified"
+    with catalogue.reading() as tx:
+        assert tx.images.get(image_id) is None
+    assert [one.payload["rows_removed"] for one in receipts(catalogue, image_id, public)] == [False, False, True]
+    pair.owner.delete_bucket(Bucket=locked)
+
+
 class Keeps:
     """The real store, whose deletions do not happen."""
 
@@ -323,6 +379,9 @@ class Keeps:
 
     def erase(self, _key):
         return []
+
+    def locked_until(self, _key):
+        return None
 
     def remains(self, key):
         return self._real.remains(key)

@@ -88,10 +88,10 @@ def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(app, qu
 
 
 def test_a_worker_has_a_child_for_each_place_and_none_for_what_it_leaves_to_others():
-    worker = WorkerSettings(concurrency=3, urgent=1, traces=0, background=2)
-    assert lane_places.places_by_lane(worker) == {"urgent": 1, "trace": 0, "upload": 3, "background": 2}
-    with pytest.raises(ValueError, match="nothing would be done"):
-        WorkerSettings(concurrency=0, urgent=0, traces=0, background=0)
+    worker = WorkerSettings(concurrency=3, erasures=1, urgent=1, traces=0, background=2)
+    assert lane_places.places_by_lane(worker) == {"erasure": 1, "urgent": 1, "trace": 0, "upload": 3, "background": 2}
+    with pytest.raises(ValueError, match="are all 0"):
+        WorkerSettings(concurrency=0, erasures=0, urgent=0, traces=0, background=0)
 
 
 def test_a_broker_that_cannot_keep_the_lanes_apart_is_refused(monkeypatch):

@@ -77,6 +77,18 @@ def test_what_the_graph_says_counts(provider, graph):
     assert {authorization for _, authorization, _ in graph.asked} == {"Bearer secret"}
 
 
+def test_openfga_reads_an_id_as_no_set_of_users_and_as_nobody_elses(graph):
+    openfga = OpenFgaProvider(graph.url, "s", model=None, timeout_s=HANG_S)
+    odd = ["*", "a#member", "group:x", "a b", "a%20b", "a@example.com", "a\u00a0b"]
+    for viewer_id in odd:
+        openfga.confirm(viewer_id, [(viewer_id, "connection")])
+    asked = [body["checks"][0]["tuple_key"] for _, _, body in graph.asked[-len(odd) :]]
+    users = [key["user"].removeprefix("user:") for key in asked]
+    assert users == ["%2A", "a%23member", "group%3Ax", "a%20b", "a%2520b", "a@example.com", "a%C2%A0b"]
+    assert [key["object"] for key in asked] == [f"profile:{user}" for user in users]
+    openfga.close()
+
+
 def test_openfga_is_asked_as_its_api_says_and_in_its_portions(graph):
     openfga = OpenFgaProvider(graph.url + "/", "store1", model="model1", timeout_s=HANG_S)
     confirmed = openfga.confirm("v", [("a", "connection")] + [(f"p{number}", "self") for number in range(119)])

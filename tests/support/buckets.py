@@ -17,6 +17,7 @@ class Buckets:
     endpoint: str
     originals: str
     renditions: str
+    exports: str
     vault: str
     owner: object
 
@@ -26,13 +27,13 @@ def bucket_pair():
     endpoint = needed(S3)
     owner = infra_buckets.client(endpoint, *identity(S3_OWNER))
     mark = token()
-    names = {what: f"nightlight-{mark}-{what}" for what in ("originals", "renditions", "vault")}
+    names = {what: f"nightlight-{mark}-{what}" for what in infra_buckets.BUCKETS}
     pair = Buckets(endpoint, **names, owner=owner)
     infra_buckets.make_buckets(owner, names)
     try:
         yield pair
     finally:
-        for bucket in (pair.originals, pair.renditions):
+        for bucket in (pair.originals, pair.renditions, pair.exports):
             for page in owner.get_paginator("list_object_versions").paginate(Bucket=bucket):
                 for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                     owner.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])

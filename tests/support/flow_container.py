@@ -14,17 +14,22 @@ from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.upload import Upload
 from nightlight.flows.retention.erase import EraseObjects
 from nightlight.flows.retention.expiry import Expiry
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.relay import Reconciler, Relay
 from nightlight.jobs.runner import JobRunner
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.retention.erasure_subjects import SubjectHasher
 from nightlight.settings.pictures import UploadSettings
 from nightlight.settings.process import WorkerSettings
 from nightlight.store.local import LocalStore
 from nightlight_core.errors import StoreUnavailable
+from nightlight_core.keyring import KeyRing
 from tests.support import pictures
 
+# What hashes whoever is erased.
+HASHER = SubjectHasher(KeyRing({"e1": b"e" * 32}))
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -86,7 +91,7 @@ class FlowContainer:
         settings = UploadSettings()
         vocabulary = {"assurance": ("none", "verified"), **self.table.attributes}
         work = JobRunner(self.catalogue, self.limits, self.clock)
-        self.declare = DeclareProfile(self.catalogue, lambda: vocabulary, lambda: (self.table,), 30, self.clock)
+        self.declare = DeclareProfile(self.catalogue, lambda: vocabulary, lambda: (self.table,), 30, self.clock, HASHER)
         self.upload_flow = Upload(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
         self.delete = DeletePictures(self.catalogue, self.clock)
         self.render = Render(
@@ -95,12 +100,13 @@ class FlowContainer:
             lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
             signing=signing(),
         )  # fmt: skip
+        self.rows = RemoveErasedRows(work, HASHER, self.receipts, 400, lambda: 100)
         self.erase = EraseObjects(
-            work, self.originals, self.renditions, EdgePurge(None, token=None, timeout_s=1), self.receipts, 3600
+            work, self.originals, self.renditions, EdgePurge(None, token=None, timeout_s=1), self.rows, 3600
         )
         self.retention_tags = RetentionTags(work, self.originals, self.renditions)
         self.reconciler = Reconciler(self.catalogue, self.limits, self.clock)
-        self.expiry = Expiry(self.catalogue, 24, 30, self.clock)
+        self.expiry = Expiry(self.catalogue, 24, 30, self.clock, HASHER)
         self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
     def upload(self, profile_id, data=None, key=None, crop=None):
@@ -116,6 +122,7 @@ class FlowContainer:
         run = {
             "nightlight.render": self.render.run, "nightlight.erase": self.erase.run,
             "nightlight.verify_erasure": self.erase.verify, "nightlight.retention_tags": self.retention_tags.run,
+            "nightlight.remove_rows": self.rows.run,
         }  # fmt: skip
         return [run[task](job_id, redelivered=False) for task, job_id in sent]
 

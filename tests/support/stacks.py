@@ -47,6 +47,8 @@ QUICK = {
     "NIGHTLIGHT_WORKER_SHUTDOWN_S": "1",
     "NIGHTLIGHT_LOG_LEVEL": "info",
     "NIGHTLIGHT_LOG_JSON_LINES": "true",
+    # Whoever may approve of a hold's end; the officer places them.
+    "NIGHTLIGHT_RETENTION_HOLD_APPROVERS": '["officer", "judge", "counsel"]',
 }
 
 
@@ -151,7 +153,10 @@ class Scale:
             "NIGHTLIGHT_STORE_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
             "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": self.buckets.originals,
             "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": self.buckets.renditions,
+            "NIGHTLIGHT_STORE_EXPORTS_BUCKET": self.buckets.exports,
             "NIGHTLIGHT_STORE_VAULT_BUCKET": self.buckets.vault,
+            # Tests read what the service gives; by default it could not in production.
+            "NIGHTLIGHT_EXPORT_SERVICE_MAY_READ": "true",
             "NIGHTLIGHT_QUOTAS_REDIS_URL": needed(REDIS),
             "NIGHTLIGHT_QUOTAS_NAMESPACE": self.queue,
             "NIGHTLIGHT_SERVICE_PORT": str(port),

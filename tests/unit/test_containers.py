@@ -73,7 +73,7 @@ def test_the_buckets_are_made_with_nothing_but_a_shell_and_mc(services, tmp_path
     done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     assert "admin policy attach nightlight keeper --user keeper" in calls.read_text("utf-8")
-    names = {"ORIGINALS": "nightlight-originals", "RENDITIONS": "nightlight-renditions", "VAULT": "nightlight-vault"}
+    names = {name: f"nightlight-{name.lower()}" for name in ("ORIGINALS", "RENDITIONS", "EXPORTS", "VAULT")}
     for identity in ("service", "worker", "keeper"):
         text = (ROOT / f"infra/s3/{identity}-policy.json").read_text("utf-8")
         wanted = re.sub(r"\$\{(\w+)\}", lambda variable: names[variable[1]], text)

@@ -4,7 +4,7 @@ import pytest
 
 from nightlight.catalogue.schema import jobs, outbox
 from nightlight.jobs.kinds import KINDS
-from nightlight.jobs.lanes import BACKGROUND, LANES, TRACE, UPLOAD, URGENT
+from nightlight.jobs.lanes import BACKGROUND, ERASURE, LANES, TRACE, UPLOAD, URGENT
 from workers.tasks import TASKS
 
 
@@ -22,9 +22,9 @@ def test_there_is_a_task_for_each_kind_and_no_other():
 
 
 def test_what_takes_something_away_is_urgent_and_what_nobody_waits_for_is_not():
-    assert LANES == (URGENT, TRACE, UPLOAD, BACKGROUND)
+    assert LANES == (ERASURE, URGENT, TRACE, UPLOAD, BACKGROUND)
     assert {name: kind.lane for name, kind in KINDS.items()} == {
-        "erase": URGENT, "verify_erasure": URGENT, "rotate_names": URGENT, "copy_to_vault": URGENT, "delete_copy": URGENT,
-        "sweep": URGENT, "rescreen": URGENT, "takedown": URGENT, "trace_search": TRACE, "render": UPLOAD, "import": UPLOAD,
+        "erase": ERASURE, "verify_erasure": ERASURE, "rotate_names": URGENT, "copy_to_vault": URGENT, "delete_copy": URGENT,
+        "sweep": URGENT, "remove_rows": ERASURE, "rescreen": URGENT, "takedown": URGENT, "delete_export": URGENT, "trace_search": TRACE, "export": TRACE, "render": UPLOAD, "import": UPLOAD,
         "retention_tags": BACKGROUND, "rerender": BACKGROUND,
     }  # fmt: skip

@@ -89,6 +89,8 @@ def test_a_pattern_takes_no_line_end_in_python_nor_in_pydantic(name, data):
     assert adapter.validate_python(good) == good
     assert re.fullmatch(pattern, good)
     for end in ENDS:
+        if end == " " and name == "PROFILE_ID_PATTERN":  # nothing of a platform's id is trimmed
+            continue
         assert re.fullmatch(pattern, good + end) is None
         with pytest.raises(ValidationError):
             adapter.validate_python(good + end)
@@ -113,9 +115,11 @@ def test_what_reads_ids_refuses_a_line_end(end):
         (check_key, "a/" + "b" * 32 + ".webp"), (lambda text: KeyRing.parse(text + ":" + "A" * 43 + "=", "x"), "k1"),
     ):  # fmt: skip
         read(good)
+        if end == " " and read is ids.parse_profile_id:
+            continue
         with pytest.raises((NightlightError, ValueError)):
             read(good + end)
-    assert not ids.is_profile_id(f"u-1{end}")
+    assert ids.is_profile_id(f"u-1{end}") == (end == " ")
     assert CURSOR_PATTERN and NAME_PATTERN  # noqa: PT018 - both stand among the patterns above
 
 

@@ -12,11 +12,12 @@
 
 from nightlight_client.async_client import AsyncNightlightClient
 from nightlight_client.client import NightlightClient
-from nightlight_client.models import Decision, Image, InvalidId, NotNightlight, Problem, Trace
+from nightlight_client.models import Decision, Export, Image, InvalidId, NotNightlight, Problem, Trace
 
 __all__ = [
     "AsyncNightlightClient",
     "Decision",
+    "Export",
     "Image",
     "InvalidId",
     "NightlightClient",

@@ -10,11 +10,12 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from nightlight_client.exchanges import HttpAttempt, Steps, exchange, until_final
 from nightlight_client.failures import Failures
-from nightlight_client.models import Decision, Image, Trace
+from nightlight_client.models import Decision, Export, Image, Trace
 from nightlight_client.requests import (
     Items,
     Request,
     decisions,
+    exports,
     images,
     local_evaluation,
     policies,
@@ -142,6 +143,11 @@ class BaseClient(Generic[TransportT]):
         """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
         return until_final(traces.trace_status(trace_id), self.failures, f"trace {trace_id}", timeout_s)
 
+    @Call
+    def wait_export(self, profile_id: str, *, timeout_s: float = 60.0) -> Steps[Export]:
+        """Return the export once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return until_final(exports.export_status(profile_id), self.failures, "the export", timeout_s)
+
     declare = _sends(profiles.declare)
     delete_profile = _sends(profiles.delete_profile)
     deactivate = _sends(profiles.deactivate)
@@ -158,6 +164,10 @@ class BaseClient(Generic[TransportT]):
     trace = _sends(traces.trace)
     trace_status = _sends(traces.trace_status)
     delete_trace = _sends(traces.delete_trace)
+    export_profile = _sends(exports.export_profile)
+    export_status = _sends(exports.export_status)
+    export_file = _sends(exports.export_file)
+    delete_export = _sends(exports.delete_export)
     feed = _sends(local_evaluation.feed)
     views = _sends(local_evaluation.views)
     delegated_keys = _sends(local_evaluation.delegated_keys)

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightlight_client.models import Image, Trace
+from nightlight_client.models import Export, Image, Trace
 from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import AskAgain, Response
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Before the second attempt, on average; doubles with each. Drawn between nothing and twice this ("full jitter").
 _PAUSE_S = 0.05
-# How often the state of an image or a trace is asked for.
+# How often the state of an image, a trace or an export is asked for.
 _POLL_S = 0.1
 
 
@@ -42,7 +42,7 @@ class Pause:
 
 
 T = TypeVar("T")
-Settling = TypeVar("Settling", Image, Trace)
+Settling = TypeVar("Settling", Image, Trace, Export)
 Steps = Generator[HttpAttempt | Pause, Response | None, T]
 
 

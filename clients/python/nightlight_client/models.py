@@ -86,6 +86,20 @@ class Image(_Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class Export(_Answer):
+    """A person's own data; ``state`` is pending, ready or failed, ``sha256`` that of the file.
+
+    ``expires_at`` is when it is gone (RFC 3339).
+    """
+
+    export_id: str
+    state: str
+    reason: str | None
+    sha256: str | None
+    expires_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision(_Answer):
     """The URL to show for one profile, when it stops working (Unix seconds), and a BlurHash to paint meanwhile.
 

@@ -1,7 +1,8 @@
 """Paths of calls, with ids in them: an id that the service would refuse is refused here, and sent nowhere.
 
-A path is put together by what is between its slashes. ``..``, ``#``, ``?`` and their like in an id would make another
-path of it, and a deletion of somebody else.
+A path is put together by what is between its slashes. ``/``, ``#``, ``?`` and their like in an id would make another
+path of it, and a deletion of somebody else: every id is percent-encoded, and ``.`` and ``..``, which no encoding
+protects, are no ids.
 """
 
 from __future__ import annotations
@@ -10,15 +11,11 @@ import re
 from urllib.parse import quote
 
 from nightlight_client.models import InvalidId
-from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, TRACE_ID_PATTERN
+from nightlight_core.ids import IMAGE_ID_PATTERN, MAX_PROFILE_ID_CHARS, TRACE_ID_PATTERN, profile_id_fault
 
-_ACCOUNT = re.compile(PROFILE_ID_PATTERN), "1 to 128 letters, digits or ._~-, and begins with a letter or digit"
-_FORMS = {
-    **dict.fromkeys(("profile_id", "viewer_id", "network"), _ACCOUNT),
-    "image_id": (re.compile(IMAGE_ID_PATTERN), "32 hexadecimal digits"),
-    "trace_id": (re.compile(TRACE_ID_PATTERN), "32 hexadecimal digits"),
-}
-_MAX_VERSION, _MAX_KEY_CHARS, _MAX_ITEM_CHARS = 2**31 - 1, 200, 128
+_ACCOUNTS = frozenset({"profile_id", "viewer_id", "network"})
+_RANDOM = {"image_id": re.compile(IMAGE_ID_PATTERN), "trace_id": re.compile(TRACE_ID_PATTERN)}
+_MAX_VERSION, _MAX_KEY_CHARS = 2**31 - 1, 200
 
 
 def path(template: str, /, **parts: object) -> str:
@@ -37,16 +34,19 @@ def part(name: str, value: object) -> str:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_VERSION:
             raise InvalidId("version", f"a version is a whole number from 1 to {_MAX_VERSION}")
         return str(value)
-    pattern, form = _FORMS[name]
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise InvalidId(name, f"{name} is {form}")
-    return value
+    if name in _ACCOUNTS:
+        why = profile_id_fault(value) if isinstance(value, str) else "is no text"
+        if why is not None:
+            raise InvalidId(name, f"{name} is 1 to {MAX_PROFILE_ID_CHARS} characters that can be seen; this one {why}")
+    elif not isinstance(value, str) or not _RANDOM[name].fullmatch(value):
+        raise InvalidId(name, f"{name} is 32 hexadecimal digits")
+    return str(value)
 
 
 def item_id(value: object) -> str:
     """Return the profile of a question; it may be one that cannot exist, which is answered with the placeholder."""
-    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_ITEM_CHARS or not _encodes(value):
-        raise InvalidId("profile_id", f"the profile of an item is a text of 1 to {_MAX_ITEM_CHARS} characters")
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_PROFILE_ID_CHARS or not _encodes(value):
+        raise InvalidId("profile_id", f"the profile of an item is a text of 1 to {MAX_PROFILE_ID_CHARS} characters")
     return value
 
 

@@ -3,13 +3,13 @@
 ::
 
     NightlightError                                                                         HTTP  retryable
-    ├── PolicyRefused, SettingsRefused, IndexBroken, StoreDenied                            500
+    ├── PolicyRefused, SettingsRefused, IndexBroken, StoreDenied ── SourceDenied            500
     ├── PolicyRejected, ReceiptRefused, InvalidInput ── IdempotencyMismatch                 422
     ├── ImageRefused ── ImageTooLarge, ImageTooComplex                                      422
     │   ├── CorruptImage ── TruncatedImage                                                  422
     │   └── UnsupportedFormat                                                               415
     ├── Unauthenticated                                                                     401
-    ├── Forbidden                                                                           403
+    ├── Forbidden ── ApproverRefused                                                        403
     ├── ObjectMissing, NotFound ── ProfileNotDeclared                                       404
     ├── RequestTimeout                                                                      408   yes
     ├── PolicyConflict, LifecycleRefused, Conflict, ProfileDeactivated, LeaseLost           409
@@ -84,6 +84,12 @@ class Forbidden(NightlightError):
 
     status = 403
     public = "The token does not carry the scope that this call needs."
+
+
+class ApproverRefused(Forbidden):
+    """Somebody approves of a hold's end who placed it, or whom the operator did not name as an approver."""
+
+    public = "The end of a hold is approved by two people of those named as approvers, neither of whom placed it."
 
 
 class NotFound(NightlightError):
@@ -292,6 +298,10 @@ class ObjectMissing(NightlightError):
 
 class StoreDenied(NightlightError):
     """The object store refuses these credentials this action."""
+
+
+class SourceDenied(StoreDenied):
+    """The bucket that pictures are imported from refuses these credentials this action."""
 
 
 class LifecycleRefused(NightlightError):

@@ -18,25 +18,55 @@ ImageId = NewType("ImageId", str)
 JobId = NewType("JobId", str)
 TraceId = NewType("TraceId", str)
 
-# Long enough for a UUID, a Snowflake or an e-mail-free handle; the characters are RFC 3986's
-# unreserved ones, so that the id stands unescaped in a path.
-PROFILE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+# A platform's ids are taken as they are: 1 to 256 characters, compared by code point. Nothing is trimmed, folded or
+# brought to a normal form, for that would make one profile of two accounts. Not allowed are characters that no line of
+# text can carry or that cannot be seen: control and format characters (a joiner may stand in a name or an emoji), the
+# ends of lines and paragraphs, marks of direction, private use, noncharacters, half a surrogate pair, and U+FFFD, which
+# stands for bytes that somebody failed to read. ``.`` and ``..`` are not allowed either: they mean another path in a
+# URL (RFC 3986, section 5.2.4). 256 characters are at most 1,024 bytes of UTF-8, the most that a key of S3 has.
+MAX_PROFILE_ID_CHARS = 256
+_UNSEEN = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ue000-\uf8ff\ufdd0-\ufdef\ufeff\ufff9-\uffff"
+)
+# Python, Rust (pydantic) and ECMAScript with the flag "u" read it alike. The length is checked beside it: a pattern
+# that counts to 256 is slow to build. JSON and UTF-8 carry no half of a surrogate pair.
+PROFILE_ID_PATTERN = rf"^(?:\.{{0,2}}[^.{_UNSEEN}][^{_UNSEEN}]*|\.{{3}}[^{_UNSEEN}]*)$"
 IMAGE_ID_PATTERN = r"^[0-9a-f]{32}$"
 TRACE_ID_PATTERN = IMAGE_ID_PATTERN
 _PROFILE_ID = re.compile(PROFILE_ID_PATTERN)
+_REFUSED = re.compile(rf"[{_UNSEEN}\ud800-\udfff]")
 _IMAGE_ID = re.compile(IMAGE_ID_PATTERN)
 
 
 def parse_profile_id(text: str) -> ProfileId:
     """Return ``text`` as a profile id, or raise InvalidInput."""
-    if not _PROFILE_ID.fullmatch(text):
-        raise InvalidInput("a profile id is 1 to 128 letters, digits or ._~- and begins with a letter or digit")
+    why = profile_id_fault(text)
+    if why is not None:
+        raise InvalidInput(f"a profile id is 1 to {MAX_PROFILE_ID_CHARS} characters that can be seen; this one {why}")
     return ProfileId(text)
 
 
 def is_profile_id(value: object) -> bool:
     """Say whether this could be the id of a profile at all."""
-    return isinstance(value, str) and _PROFILE_ID.fullmatch(value) is not None
+    return (
+        isinstance(value, str)
+        and len(value) <= MAX_PROFILE_ID_CHARS
+        and _PROFILE_ID.fullmatch(value) is not None
+        and (value.isascii() or _REFUSED.search(value) is None)
+    )
+
+
+def profile_id_fault(text: str) -> str | None:
+    """Return what is wrong with a text as a profile id, in words that name no character but by its number; or None."""
+    if is_profile_id(text):
+        return None
+    if not text:
+        return "is empty"
+    if len(text) > MAX_PROFILE_ID_CHARS:
+        return f"has {len(text):,} characters"
+    refused = _REFUSED.search(text)
+    return f"has the character U+{ord(refused[0]):04X}" if refused else "is a step in a path: . or .."
 
 
 def parse_image_id(text: str) -> ImageId:
@@ -75,6 +105,20 @@ COPIES = "found/"
 def new_copy_key() -> str:
     """Return a fresh object key for a found copy, beside the originals: whoever may read those may read it."""
     return f"{COPIES}{secrets.token_hex(32)}"
+
+
+# What the keys of exports begin with.
+EXPORTED = "e/"
+
+
+def new_export_id() -> str:
+    """Return a fresh id of an export (128 random bits)."""
+    return secrets.token_hex(16)
+
+
+def new_export_key() -> str:
+    """Return a fresh object key for an export: random, so that it tells nothing and cannot be guessed."""
+    return f"{EXPORTED}{secrets.token_hex(32)}"
 
 
 def new_original_key() -> str:

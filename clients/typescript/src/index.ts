@@ -20,6 +20,8 @@ type Schemas = components["schemas"];
 export type Declaration = Schemas["ProfileBody"];
 export type Profile = Schemas["ProfileAnswer"];
 export type Image = Schemas["ImageAnswer"];
+/** A person's own data; `state` is pending, ready or failed. */
+export type Export = Schemas["ExportAnswer"];
 /** One profile, and what the viewer is to it. */
 export type Item = Schemas["ItemBody"];
 /** `fallback` says that the service did not answer in time: the URL is a placeholder that needs no service. */
@@ -127,6 +129,31 @@ export class NightlightClient {
     /** Make every URL that was given out of a profile's pictures count for nothing. Returns the consistency token. */
     async revoke(profileId: string): Promise<string> {
         return this.done(await this.http.POST("/v1/profiles/{profile_id}/revocations", { params: at(profileId) }));
+    }
+
+    /** Ask for a person's own data; `sealTo` is an age recipient that the archive is encrypted to. */
+    async exportProfile(profileId: string, sealTo?: string): Promise<Export> {
+        const body = { seal_to: sealTo ?? null };
+        return this.told(await this.http.POST("/v1/profiles/{profile_id}/export", { params: at(profileId), body }));
+    }
+
+    /** Return how the export of a profile gets on. */
+    async exportStatus(profileId: string): Promise<Export> {
+        return this.told(await this.http.GET("/v1/profiles/{profile_id}/export", { params: at(profileId) }));
+    }
+
+    /** Return the archive of an export that is ready: a ZIP file, or one that is sealed. */
+    async exportFile(profileId: string): Promise<Blob> {
+        const answer = await this.http.GET("/v1/profiles/{profile_id}/export/file", {
+            params: at(profileId), parseAs: "blob",
+        });
+        if (!answer.response.headers.has("Repr-Digest")) throw this.problem(answer);
+        return this.told(answer as Answered<unknown> as Answered<Blob>);
+    }
+
+    /** Remove the export of a profile before its day is over. */
+    async deleteExport(profileId: string): Promise<void> {
+        this.done(await this.http.DELETE("/v1/profiles/{profile_id}/export", { params: at(profileId) }));
     }
 
     /** Keep a viewer from seeing a profile, whatever else is said of the two. Returns the consistency token. */

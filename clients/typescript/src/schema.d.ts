@@ -170,6 +170,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/profiles/{profile_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Status
+         * @description Say how the export of a profile gets on. 404: there is none, it has expired, or there is no such profile.
+         */
+        get: operations["status_v1_profiles__profile_id__export_get"];
+        put?: never;
+        /**
+         * Ask
+         * @description Ask for a person's own data: originals, what was declared, renditions, receipts. A worker puts it together.
+         *
+         *     It takes the place of an earlier export of the profile. A deactivated account has one too. Give it to nobody but the
+         *     person: the original is in it. It is deleted after a day, and with the profile.
+         */
+        post: operations["ask_v1_profiles__profile_id__export_post"];
+        /**
+         * Remove
+         * @description Remove the export of a profile before its day is over.
+         */
+        delete: operations["remove_v1_profiles__profile_id__export_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profiles/{profile_id}/export/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Give
+         * @description Give the archive, a ZIP file, once it is ready; `application/octet-stream` where it is sealed.
+         */
+        get: operations["give_v1_profiles__profile_id__export_file_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/decisions": {
         parameters: {
             query?: never;
@@ -1362,6 +1413,62 @@ export interface components {
             relation_because: string;
         };
         /**
+         * ExportAnswer
+         * @description The export of a profile.
+         */
+        ExportAnswer: {
+            /** Export Id */
+            export_id: string;
+            /**
+             * State
+             * @description pending, ready or failed.
+             */
+            state: string;
+            /**
+             * Reason
+             * @description Why it failed: a code.
+             */
+            reason: string | null;
+            /**
+             * Sealed To
+             * @description The age recipient that was asked for.
+             */
+            sealed_to: string | null;
+            /** Bytes */
+            bytes: number | null;
+            /**
+             * Sha256
+             * @description Of the bytes that are given, in hexadecimal.
+             */
+            sha256: string | null;
+            /**
+             * Created At
+             * @description RFC 3339.
+             */
+            created_at: string;
+            /**
+             * Finished At
+             * @description RFC 3339.
+             */
+            finished_at: string | null;
+            /**
+             * Expires At
+             * @description From then on it cannot be fetched (RFC 3339).
+             */
+            expires_at: string | null;
+        };
+        /**
+         * ExportBody
+         * @description How the export is wanted.
+         */
+        ExportBody: {
+            /**
+             * Seal To
+             * @description An age recipient (`age1...`): the archive is encrypted to it, and opened by `age -d`.
+             */
+            seal_to?: string | null;
+        };
+        /**
          * FeedAnswer
          * @description What has changed since the last poll.
          */
@@ -1438,6 +1545,8 @@ export interface components {
             created_at: string;
             /** Ended At */
             ended_at: string | null;
+            /** May Be Told */
+            may_be_told: boolean;
         };
         /**
          * HoldsAnswer
@@ -1565,6 +1674,12 @@ export interface components {
              * @description When it ends by itself; without it approvals end it.
              */
             until?: string | null;
+            /**
+             * May Be Told
+             * @description Whether whom the pictures are of may know of it: their export then names it.
+             * @default false
+             */
+            may_be_told?: boolean;
         };
         /**
          * MatchAnswer
@@ -2457,6 +2572,173 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReceiptAnswer"][];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    status_v1_profiles__profile_id__export_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The platform's own opaque id. */
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_v1_profiles__profile_id__export_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The platform's own opaque id. */
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ExportBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_v1_profiles__profile_id__export_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The platform's own opaque id. */
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_v1_profiles__profile_id__export_file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The platform's own opaque id. */
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The archive; sealed where that was asked for. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": unknown;
+                    "application/octet-stream": unknown;
                 };
             };
             /** @description Refused: the problem says why. */

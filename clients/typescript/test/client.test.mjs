@@ -139,9 +139,42 @@ test("URLs of the golden table are signed by the keys of the day on which they e
 });
 
 const hostile = [
-    "zz/../victim", "../profiles/victim", "..%2fprofiles%2fvictim", "victim#x", "victim?x", "#", "?", "..", ".", "%2e%2e", "%2e%2e/victim",
-    "victim\n", "vic tim", "", "v".repeat(129), "v\u00efctim", "\ud800", "victim/", "/victim", "~victim", undefined, null, 7, ["victim"], {},
+    "..", ".", "victim\n", "", "v".repeat(257), "\ud800", "a\udc00", "\u202evictim", "victim\u2028", "\u0000", "\u001b[2J", "\u0085", "\ufeff",
+    "\ufffd", "\ue000", "vic\u200btim", "\u{1f47b}".repeat(257), undefined, null, 7, ["victim"], {},
 ];
+const odd = [
+    "zz/../victim", "../profiles/victim", "..%2fprofiles%2fvictim", "victim#x", "victim?x=1", "#", "?", "...", ".victim", "%2e%2e", "%2e%2e/victim",
+    " victim ", "vic tim", "v\u00efctim", "victim/", "/victim", "//", "~victim", "-victim", "victim;x", "a+b", "%", "..\\victim", "'(a)*!",
+    "victim@example.com", "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}", "\u{1f47b}".repeat(256), "\u0645\u0631\u062d\u0628\u0627",
+];
+
+test("an odd id is one part of a path, and arrives as it is", async () => {
+    const sent = [];
+    const server = createServer((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const client = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x" });
+    for (const id of odd) {
+        await client.deleteProfile(id);
+        await client.unblock(id, id);
+        const [profile, block] = sent.splice(0).map((path) => path.split("/").slice(3).map(decodeURIComponent));
+        assert.deepEqual([profile, block], [[id], [id, id]]);
+    }
+    server.close();
+});
+
+test("a person's own data comes as an archive, and is gone when it is removed", async () => {
+    await client.declare("ts-export", { band: "age_13_15", assurance: "verified", region: "eu" });
+    let status = await client.exportProfile("ts-export");
+    for (let left = 600; status.state === "pending" && left > 0; left--) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        status = await client.exportStatus("ts-export");
+    }
+    assert.equal(status.state, "ready");
+    const archive = await client.exportFile("ts-export");
+    assert.equal(Buffer.from(await archive.arrayBuffer()).subarray(0, 4).toString("latin1"), "PK\x03\x04");
+    await client.deleteExport("ts-export");
+    await assert.rejects(client.exportFile("ts-export"), (error) => error instanceof Problem && error.status === 404);
+});
 
 test("an id that the service would refuse is sent nowhere", async () => {
     const sent = [];
@@ -157,6 +190,10 @@ test("an id that the service would refuse is sent nowhere", async () => {
         deactivate: (bad) => strict.deactivate(bad),
         reactivate: (bad) => strict.reactivate(bad),
         revoke: (bad) => strict.revoke(bad),
+        exportProfile: (bad) => strict.exportProfile(bad),
+        exportStatus: (bad) => strict.exportStatus(bad),
+        exportFile: (bad) => strict.exportFile(bad),
+        deleteExport: (bad) => strict.deleteExport(bad),
         block: (bad) => strict.block(bad, "a"),
         unblock: (bad) => strict.unblock(bad, "a"),
     };

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue import image_states
 from nightlight.catalogue.image_states import StateChange, StateTransition
+from nightlight.flows.exports.removal import remove_made
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, lane_before
 
@@ -28,6 +29,9 @@ FOLLOWED_BY: dict[StateTransition, JobKind] = {
     image_states.DELETE: kinds.ERASE,
 }
 
+# After these a picture may be given to nobody, so that an export with it is removed.
+TAKEN_AWAY = frozenset({image_states.QUARANTINE, image_states.HOLD, image_states.DELETE})
+
 
 def change_state(
     tx: Transaction,
@@ -45,6 +49,10 @@ def change_state(
     ``jobs.enqueue.enqueue``; ``change`` are the fields of ``catalogue.image_states.StateChange``.
     """
     image_states.change(tx, transition, image_id, now, StateChange(**change))
+    if transition in TAKEN_AWAY:
+        image = tx.images.get(image_id)
+        if image is not None:
+            remove_made(tx, image.profile_id, now=now, actor=change.get("actor", transition.event))
     kind = FOLLOWED_BY.get(transition)
     if kind is not None:
         enqueue(tx, kind, image_id, now, lane=lane or lane_before(tx, kind, image_id), again=again)

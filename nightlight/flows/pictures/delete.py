@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import images
 from nightlight.catalogue.image_states import DELETE
+from nightlight.flows.exports import removal
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.profiles import CLEAR
 from nightlight.jobs import kinds
@@ -71,16 +73,25 @@ class DeletePictures:
             delete_image(tx, image_id, now=now, actor=actor)
 
     def receipts(self, image_id: ImageId) -> list[dict[str, str]]:
-        """Return the receipts of an image's erasure, the oldest first; raises NotFound where there is no such image."""
+        """Return the receipts of an image's erasure, the oldest first.
+
+        Raises NotFound where there is no such image and never was one that was erased.
+        """
         with self.catalogue.reading() as tx:
-            if tx.images.get(image_id) is None:
+            receipts = tx.receipts.of_image(image_id)
+            if not receipts and tx.images.get(image_id) is None:
                 raise NotFound
-            return tx.receipts.of_image(image_id)
+        return receipts
+
+    def under_way(self, profile_id: ProfileId) -> list[ImageId]:
+        """Return the images of a profile, deleted or not there any more, that are being erased."""
+        with self.catalogue.reading() as tx:
+            return tx.images.deleted_of(profile_id)
 
     def erased(self, image_id: ImageId) -> bool:
-        """Say whether a deleted image's objects are gone."""
+        """Say whether a deleted image's objects are gone, or the image itself."""
         with self.catalogue.reading() as tx:
-            return tx.jobs.ended(image_id, kinds.ERASE.name)
+            return tx.jobs.ended(image_id, kinds.ERASE.name) or tx.images.get(image_id) is None
 
     def profile(self, profile_id: ProfileId, *, actor: str, due: StillDue | None = None) -> list[ImageId]:
         """Delete a profile and all its images, and return those.
@@ -98,8 +109,11 @@ class DeletePictures:
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
             tx.imports.forget_profile(profile_id)
+            removal.remove(tx, profile_id, now=now, actor=actor)
             for image_id in image_ids:
                 delete_image(tx, image_id, now=now, actor=actor)
+            if not tx.erased_rows.has_images(profile_id):  # else its row goes with that of its last image
+                enqueue(tx, kinds.REMOVE_ROWS, secrets.token_hex(16), now)
             tx.audit.append("profile.deleted", now=now, actor=actor)
         return image_ids
 

@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from nightlight.flows.pictures.revoke import revoke, withdraw
 from nightlight.flows.pictures.withdrawals import Standing, withdrawn
 from nightlight_core.decisions.inputs import UNASSURED
+from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 from nightlight_core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.profiles import Declaration, Profile
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight_core.clock import Clock
     from nightlight_core.ids import ImageId, ProfileId
     from nightlight_core.policy.table import Table
 
+# A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
+PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
 UNKNOWN_BAND = "unknown"
 CLEAR = "clear"
 
@@ -46,6 +50,7 @@ class DeclareProfile:
     tables: Callable[[], Sequence[Table]]
     assertion_days: int
     clock: Clock
+    hasher: SubjectHasher
     earlier: Callable[[], Sequence[Table]] = tuple
 
     def declare(
@@ -70,12 +75,21 @@ class DeclareProfile:
                 ages = {age_now(before, now, assertion_days=self.assertion_days), asserted_age(before)}
                 tables = self.tables(), self.earlier()
                 withdraw(tx, profile_id, tiers_taken(tx, tables, before, ages, after, ceiling), now)
-            if before is not None and new:  # it was deleted: what was proved before is of another
+            if new and (before is not None or self._erased(tx, profile_id, now)):  # what was proved is of another
                 tx.proof_revocations.add(profile_id, now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
         if after is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
         return after, new, number
+
+    def _erased(self, tx: Transaction, profile_id: ProfileId, now: datetime) -> bool:
+        """Say whether a profile that is not there was erased, or may have been by the tombstones of a lost key.
+
+        Of these only those count by which a proof of before may still live.
+        """
+        if tx.tombstones.erased_at(self.hasher.every(profile_id)) is not None:
+            return True
+        return bool(tx.tombstones.unreadable(self.hasher.key_ids, since=now - PROOFS_LIVE))
 
     def _hold_to(
         self,

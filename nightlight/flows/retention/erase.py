@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,79 +10,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightlight import logs
 from nightlight.catalogue import images
 from nightlight.delivery.object_names import rendition_key
+from nightlight.flows.retention.receipt_issuer import Erasure
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
-from nightlight_core.errors import HoldPending, StoreUnavailable
-from nightlight_core.ids import ImageId
+from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject
+from nightlight_core.errors import HoldPending, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.delivery.purge import EdgePurge
+    from nightlight.flows.retention.receipt_issuer import Residual
+    from nightlight.flows.retention.remove_rows import RemoveErasedRows
     from nightlight.jobs.runner import JobRunner
-    from nightlight.policy.signing import SigningKey
     from nightlight.store.interface import ObjectStore
+    from nightlight_core.ids import ImageId
 
+# What a lock keeps is asked for again once a day.
+_LOCKED_AGAIN_S = 86_400.0
 # What receipts call the two buckets.
 ORIGINALS, RENDITIONS = "originals", "renditions"
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptIssuer:
-    """Makes receipts. ``residuals`` says where copies stay for how many days: backups, say."""
-
-    key: SigningKey
-    residuals: tuple[tuple[str, int], ...]
-
-    def write(  # noqa: PLR0913 - what a receipt tells
-        self,
-        tx: Transaction,
-        image_id: ImageId,
-        kind: str,
-        gone: Sequence[DeletedObject],
-        *,
-        asked_at: datetime,
-        now: datetime,
-        key_destroyed: bool = False,
-        ended: str = "",
-    ) -> None:
-        """Add the receipt of an erasure to the chain, in the caller's transaction; ``ended`` is a hold that ends."""
-        held_until = tx.legal_holds.until(image_id, but=ended)
-        held = [] if held_until is None else [{"what": "hold", "until": held_until or "it is ended"}]
-        receipt_id = secrets.token_hex(16)
-        content = {
-            "receipt_id": receipt_id,
-            "kind": kind,
-            "subject_sha256": subject_digest(image_id),
-            "asked_at": asked_at.isoformat(),
-            "erased_at": now.isoformat(),
-            "residuals": [
-                {"what": what, "until": (now + timedelta(days=days)).date().isoformat()}
-                for what, days in self.residuals
-            ]
-            + held,
-            "key_destroyed": key_destroyed,
-        }
-        payload, envelope = issue_receipt(self.key, content, gone, tx.receipts.head())
-        tx.receipts.add(receipt_id, image_id, payload, envelope, now)
-
-    def write_statement(
-        self, tx: Transaction, subject: str, kind: str, told: Mapping[str, Any], *, asked_at: datetime, now: datetime
-    ) -> None:
-        """Add a receipt of something that erases nothing to the chain; it tells ``told``. Likewise."""
-        receipt_id = secrets.token_hex(16)
-        content = {
-            "receipt_id": receipt_id,
-            "kind": kind,
-            "subject_sha256": subject_digest(subject),
-            "asked_at": asked_at.isoformat(),
-            "erased_at": now.isoformat(),
-            "residuals": [],
-            **told,
-        }
-        payload, envelope = issue_receipt(self.key, content, (), tx.receipts.head())
-        tx.receipts.add(receipt_id, ImageId(subject), payload, envelope, now)
 
 
 class ReplicaBucket(NamedTuple):
@@ -100,13 +46,14 @@ class EraseObjects:
 
     Every version, delete marker and unfinished upload goes; then what is there is listed, and again by a job of its own
     after ``again_s``, since servers finish deleting later and a late writer may have come. Each time a receipt is made.
+    With the second proof the catalogue's rows go too: ``rows`` removes them.
     """
 
     runner: JobRunner
     originals: ObjectStore
     renditions: ObjectStore
     purge: EdgePurge
-    receipts: ReceiptIssuer | None = None
+    rows: RemoveErasedRows
     again_s: float = 3600.0
     replicas: Sequence[ReplicaBucket] = ()
 
@@ -116,7 +63,9 @@ class EraseObjects:
 
     def verify(self, job_id: str, *, redelivered: bool) -> str:
         """Look again, and delete what has come back; return how it ended: ``verified``, ``nothing`` or ``later``."""
-        return self.runner.run(job_id, kinds.VERIFY_ERASURE, self._verify, redelivered=redelivered)
+        ending = self.runner.run(job_id, kinds.VERIFY_ERASURE, self._verify, redelivered=redelivered)
+        self.runner.catalogue.drop_removed()
+        return ending
 
     def _erase(self, lease: Lease) -> str:
         with self.runner.catalogue.transaction() as tx:
@@ -151,13 +100,13 @@ class EraseObjects:
         if image.state == images.HELD:  # its original may be on its way back; renditions get other names then
             places = [place for place in places if place.key != image.original_key]
         gone = [erase_location(place) for place in places]
-        came_back = sum(len(place.versions) for place in gone)
+        came_back = sum(len(place.versions) for place in gone if place.locked_until is None)
         if came_back:
             logs.get("erase").error("image.came_back", count=came_back)
             self.purge.forget(keys)
         if image.state == images.HELD:
             return self._finish(lease, "nothing")
-        return self._finish(lease, "verified", gone, asked_at)
+        return self._finish(lease, "verified", gone, asked_at, keys)
 
     def clear(self, original_key: str, keys: Sequence[str]) -> None:
         """Delete what there is of an image from every bucket but the vault; raises StoreUnavailable."""
@@ -205,35 +154,86 @@ class EraseObjects:
         asked_at: datetime | None = None,
         keys: Sequence[str] = (),
     ) -> str:
-        now, image_id = self.runner.clock(), lease.image_id
-        noted: dict[str, Any] = {}
+        now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
-                tx.rendition_hashes.drop(image_id)
-                tx.screenings.drop(image_id)
-                tx.view_hashes.drop(image_id)
-                tx.takedowns.forget_image(image_id)
-                tx.trace_jobs.drop_image(image_id)
-                tx.images.drop_renditions(image_id)
-                tx.imports.forget(image_id)
-                tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
-                delay = timedelta(seconds=self.again_s)
-                enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=delay, planned=keys)
-                noted = tx.receipts.noted(image_id)
-                gone = [
-                    _with(deleted, noted.get("versions", {}).get(f"{deleted.bucket}\n{deleted.key}", ()))
-                    for deleted in gone
-                ]
-                tx.receipts.drop_note(image_id)
+                self._end_objects(tx, lease.image_id, gone, asked_at or now, keys, now)
+            elif ending == "verified":
+                self._end_rows(tx, lease, gone, asked_at or now, keys, now)
             if ending != "nothing":
-                if self.receipts is not None:
-                    kind = ERASED if ending == "erased" else PROVED
-                    destroyed = ending == "erased" and bool(noted.get("key_destroyed"))
-                    since = asked_at or now
-                    self.receipts.write(tx, image_id, kind, gone, asked_at=since, now=now, key_destroyed=destroyed)
-                tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=image_id)
+                tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=lease.image_id)
         return ending
+
+    def _end_objects(
+        self,
+        tx: Transaction,
+        image_id: ImageId,
+        gone: Sequence[DeletedObject],
+        asked_at: datetime,
+        keys: Sequence[str],
+        now: datetime,
+    ) -> None:
+        """Forget what the image's objects were, with a receipt, and have somebody look again."""
+        tx.rendition_hashes.drop(image_id)
+        tx.screenings.drop(image_id)
+        tx.view_hashes.drop(image_id)
+        tx.takedowns.forget_image(image_id)
+        tx.trace_jobs.drop_image(image_id)
+        tx.images.drop_renditions(image_id)
+        tx.imports.forget(image_id)
+        tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
+        again = timedelta(seconds=self.again_s)
+        enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=again, planned=keys)
+        noted = tx.receipts.noted(image_id)
+        tx.receipts.drop_note(image_id)
+        if self.rows.receipts is None:
+            return
+        versions = noted.get("versions", {})
+        erasure = Erasure(
+            ERASED,
+            image_id,
+            asked_at,
+            [_with(deleted, versions.get(f"{deleted.bucket}\n{deleted.key}", ())) for deleted in gone],
+            self.rows.subject(tx, image_id),
+            key_destroyed=bool(noted.get("key_destroyed")),
+            stays=[self._rows_stay(tx, image_id, now + again)],
+        )
+        self.rows.receipts.write(tx, erasure, now)
+
+    def _end_rows(
+        self,
+        tx: Transaction,
+        lease: Lease,
+        gone: Sequence[DeletedObject],
+        asked_at: datetime,
+        keys: Sequence[str],
+        now: datetime,
+    ) -> None:
+        """Remove the image's rows with the second receipt; or look again later, where they must stay for now."""
+        subject = self.rows.subject(tx, lease.image_id)
+        kept = tx.erased_rows.kept_by_hold(lease.image_id)
+        locked = any(deleted.left for deleted in gone)
+        end = None if locked else self.rows.image(tx, lease, asked_at, now)
+        if end is not None:
+            stays = self.rows.stays(now, profile=False)
+        else:
+            again = timedelta(seconds=max(self.again_s, _LOCKED_AGAIN_S if locked else 0.0))
+            if not kept:  # whoever ends the hold has somebody look again
+                enqueue(tx, kinds.VERIFY_ERASURE, lease.image_id, now, delay=again, planned=keys)
+            stays = [self._rows_stay(tx, lease.image_id, now + again)]
+        if self.rows.receipts is not None:
+            removed = end is not None
+            erasure = Erasure(PROVED, lease.image_id, asked_at, gone, subject, rows_removed=removed, stays=stays)
+            self.rows.receipts.write(tx, erasure, now)
+        if end is not None:
+            end()
+
+    @staticmethod
+    def _rows_stay(tx: Transaction, image_id: ImageId, until: datetime) -> Residual:
+        """Return until when an image's rows stay."""
+        kept = tx.erased_rows.kept_by_hold(image_id)
+        return ("rows of the catalogue", "the hold is ended" if kept else until.date().isoformat())
 
 
 class ObjectLocation(NamedTuple):
@@ -245,14 +245,20 @@ class ObjectLocation(NamedTuple):
 
 
 def erase_location(place: ObjectLocation) -> DeletedObject:
-    """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left."""
-    removed = place.store.erase(place.key)
+    """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left without a lock."""
+    try:
+        removed, refused = place.store.erase(place.key), None
+    except StoreDenied as error:
+        removed, refused = [], error
     left = len(place.store.remains(place.key))
-    if left:
-        raise StoreUnavailable(f"{left} versions are still there after they were deleted")
-    return DeletedObject(
-        place.name, place.key, [(version.version_id, version.marker, version.request_id) for version in removed], left
-    )
+    versions = [(version.version_id, version.marker, version.request_id) for version in removed]
+    if not left:
+        return DeletedObject(place.name, place.key, versions, left)
+    locked_until = place.store.locked_until(place.key)
+    if locked_until is None:
+        raise refused or StoreUnavailable(f"{left} versions are still there after they were deleted")
+    logs.get("erase").warning("object.locked", bucket=place.name, until=locked_until)
+    return DeletedObject(place.name, place.key, versions, left, locked_until)
 
 
 def _named(place: ObjectLocation) -> str:

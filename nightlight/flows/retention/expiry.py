@@ -1,4 +1,4 @@
-"""Forgets what was kept for a time only: uploads that were never acknowledged, old traces, idempotency keys, proofs."""
+"""Forgets what was kept for a time only: uploads never acknowledged, traces, exports, idempotency keys, proofs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue.takedowns import FAILED
+from nightlight.flows.exports.removal import remove_export
 from nightlight.flows.pictures.delete import delete_image
+from nightlight.flows.pictures.profiles import PROOFS_LIVE
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
-from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight_core.clock import Clock
 
 _ACTOR = "schedule"
 _BATCH = 100
 # An upload takes seconds; one that was not acknowledged within an hour never will be.
 _ABANDONED = timedelta(hours=1)
-# A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
-_PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
+# An export that is not ready a day after it was asked for is not made any more. Rows count for the rate until then.
+_EXPORTS_LIVE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Expiry:
     idempotency_hours: int
     trace_days: int
     clock: Clock
+    hasher: SubjectHasher
     erasure_days: Callable[[], int] = lambda: 1
 
     def run_once(self) -> None:
@@ -45,13 +48,21 @@ class Expiry:
             expired = now - timedelta(days=self.trace_days)
             for trace_id in tx.trace_jobs.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
                 delete_trace(tx, trace_id, now=now, actor=_ACTOR)
+            for export in tx.exports.due(now, asked_before=now - _EXPORTS_LIVE, limit=_BATCH):
+                remove_export(tx, export, now=now, actor=_ACTOR)
+            tx.exports.drop(asked_before=now - _EXPORTS_LIVE)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
-            tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
+            tx.proof_revocations.forget_before(now - PROOFS_LIVE)
             for takedown_id in tx.takedowns.stale(now - _ABANDONED, limit=_BATCH):
                 tx.takedowns.set(takedown_id, state=FAILED, reason="never_acknowledged")
             takedowns_overdue = tx.takedowns.overdue(now)
+            lost = tx.tombstones.unreadable(self.hasher.key_ids)
             overdue = tx.jobs.overdue(kinds.ERASE.name, now - timedelta(days=self.erasure_days()))
+        self.catalogue.drop_removed()
+        metrics.ERASURE_KEYS_LOST.set(len(lost))
+        if lost:
+            logs.get("expiry").error("erasure.keys_lost", keys=", ".join(sorted(lost)), count=sum(lost.values()))
         metrics.TAKEDOWNS_OVERDUE.set(takedowns_overdue)
         if takedowns_overdue:
             logs.get("expiry").error("takedowns.overdue", count=takedowns_overdue)

@@ -5,7 +5,7 @@
     place      in one transaction: what is covered is shown to nobody, its names are revoked, a job for each image
     vault      a worker copies original and renditions into the vault, which it may write and not read, and then deletes
                them from the other buckets
-    approve    two people, or a date
+    approve    two of the people who were named for it, neither of whom placed the hold; or a date
     end        whoever keeps the vault: what was erased meanwhile is erased there too, with a receipt; the rest is put
                back and rendered anew
 """
@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -32,17 +32,19 @@ from nightlight.delivery.object_names import (
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.revoke import revoke
 from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
+from nightlight.flows.retention.receipt_issuer import Erasure
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ENDED as HOLD_ENDED
 from nightlight.store.interface import ORIGINAL_TYPE, SEAL_BYTES, PutResult, put_bytes, replace_bytes, unsealed
-from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
+from nightlight_core.errors import ApproverRefused, Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
+    from nightlight.flows.retention.erase import EraseObjects
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore, Open, ReplacingStore, Seal, WriteOnlyStore
     from nightlight_core.clock import Clock
@@ -55,10 +57,11 @@ _KEEPER = "keeper"
 
 @dataclass(frozen=True, slots=True)
 class PlaceHolds:
-    """The service's half: places holds and takes approvals of their end."""
+    """The service's half: places holds and takes approvals of their end, by the ``approvers`` alone."""
 
     catalogue: Catalogue
     clock: Clock
+    approvers: Collection[str] = frozenset()
 
     def place(
         self,
@@ -69,6 +72,7 @@ class PlaceHolds:
         reference: str,
         until: datetime | None,
         actor: str,
+        may_be_told: bool = False,
     ) -> LegalHold:
         """Place a hold on a profile's images as they are now, or on one; raises NotFound, InvalidInput or Conflict."""
         now = self.clock()
@@ -91,7 +95,7 @@ class PlaceHolds:
             if profile is None or not covered:
                 raise NotFound
             image_ids = [image.image_id for image in covered]
-            hold = tx.legal_holds.place(kind, reference, until, image_ids, by=actor, now=now)
+            hold = tx.legal_holds.place(kind, reference, until, image_ids, by=actor, now=now, may_be_told=may_be_told)
             for image in covered:
                 self._hide(tx, profile, image, now, actor, hold.hold_id)
             tx.events.add(profile.profile_id, now)
@@ -115,12 +119,14 @@ class PlaceHolds:
         change_state(tx, HOLD, image.image_id, now, actor=actor, detail=detail)
 
     def approve(self, hold_id: str, *, actor: str) -> LegalHold:
-        """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
+        """Approve of a hold's end; two approvers end it. Raises NotFound, ApproverRefused or InvalidInput."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
             hold = tx.legal_holds.get(hold_id, lock=True)
             if hold is None or hold.state == ENDED:
                 raise NotFound
+            if actor not in self.approvers or actor == hold.placed_by:
+                raise ApproverRefused(f"hold {hold_id}: {actor} placed it, or is not named as an approver")
             if any(approval["by"] == actor for approval in hold.approvals):
                 raise InvalidInput("you have approved already; another person must")
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
@@ -227,24 +233,30 @@ class EndHolds:
     max_bytes: int
     clock: Clock
     open_: Open = unsealed
+    approvers: Collection[str] = frozenset()
 
     def end_due(self) -> list[LegalHold]:
-        """End every hold whose date has come or of whose end two people approve; return them.
+        """End every hold whose date has come or of whose end two approvers approve; return them as they are then.
 
         Called again after an interruption it goes on. Raises StoreUnavailable or StoreDenied.
         """
         now = self.clock()
         with self.catalogue.reading() as tx:
-            due = [hold_ for hold_ in tx.legal_holds.open() if hold_.may_end(now) and hold_.state == PLACED]
-        for hold in due:
+            open_ = tx.legal_holds.open()
+        ended = []
+        for hold in (hold for hold in open_ if hold.state == PLACED and hold.may_end(now, self.approvers)):
             with self.catalogue.reading() as tx:
                 covered = tx.legal_holds.covered(hold.hold_id)
             for image_id in covered:
                 self._let_go(hold, image_id)
             with self.catalogue.transaction() as tx:
-                tx.legal_holds.end(hold.hold_id, self.clock())
+                ended.append(tx.legal_holds.end(hold, self.clock()))
+                for image_id in covered:  # what was erased meanwhile kept its rows for the hold
+                    image = tx.images.get(image_id)
+                    if image is not None and image.state == images.DELETED:
+                        enqueue(tx, kinds.VERIFY_ERASURE, image_id, self.clock(), delay=timedelta())
                 tx.audit.append("hold.ended", now=self.clock(), actor=_KEEPER, detail={"hold_id": hold.hold_id})
-        return due
+        return ended
 
     def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
         with self.catalogue.reading() as tx:
@@ -262,7 +274,8 @@ class EndHolds:
             tx.legal_holds.drop(image_id)
             if self.receipts is not None and current is not None and current.state == images.DELETED:
                 when, name = hold.created_at, hold.hold_id
-                self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
+                erasure = Erasure(HOLD_ENDED, image_id, when, gone, ended=name)
+                self.receipts.write(tx, erasure, now)
             tx.audit.append("image.let_go", now=now, actor=_KEEPER, image_id=image_id)
 
     def _put_back(self, hold: LegalHold, image: images.ImageRow, kept: Sequence[VaultObject]) -> bool:

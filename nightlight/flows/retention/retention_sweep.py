@@ -9,12 +9,14 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
     superseded  an image that is ready and that its profile does not show (after a catalogue was restored, say)
     retention   what the policy keeps no longer is deleted, each picture by its own owner's age and region
     accounts    an account that was deactivated for too long is deleted, as by DELETE
+    rows        what was erased before rows were removed, or was kept by a hold, is looked at again, and its rows go; so
+                do lines of the audit log about images that are gone          (flows.retention.remove_rows)
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 _BATCH = 100
 LAPSED, SUPERSEDED, DELETED, ACCOUNTS, HOLDS_DUE = "lapsed", "superseded", "deleted", "accounts", "holds_due"
+# Rows of what was erased, and old lines of the audit log.
+ROWS = "rows"
 _ACTOR = "retention"
 # States of images that go with their account.
 _NO_EVIDENCE = STATES_OF_IMAGES.keys() - {*EVIDENCE}
@@ -59,7 +63,9 @@ class Sweep:
     retention: Callable[[], RetentionTable]
     tables: Callable[[], Sequence[Table]]
     assertion_days: int
+    leftovers: Callable[[], int]
     earlier: Callable[[], Sequence[Table]] = tuple
+    approvers: Collection[str] = frozenset()
 
     def begin(self, *, actor: str) -> str:
         """Begin a run and return its id."""
@@ -98,7 +104,7 @@ class Sweep:
             row = tx.sweeps.get(lease.other_id, lock=True)
             if row is None or row.state == DONE:
                 return "nothing"
-            more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED, ACCOUNTS))
+            more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED, ACCOUNTS, ROWS))
             counts_so_far = {**Counter(row.counts) + counts, HOLDS_DUE: counts[HOLDS_DUE]}
             tx.sweeps.write(row.sweep_id, counts_so_far, row.batches + 1, finished_at=None if more else now)
             if more:
@@ -111,9 +117,10 @@ class Sweep:
         """Do up to a batch of each kind of what is due; return how much of each that was."""
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
         done[ACCOUNTS] = self._delete_accounts()
+        done[ROWS] = self.leftovers()
         now = self.runner.clock()
         with self.runner.catalogue.reading() as tx:
-            done[HOLDS_DUE] = sum(hold.may_end(now) for hold in tx.legal_holds.open())
+            done[HOLDS_DUE] = sum(hold.may_end(now, self.approvers) for hold in tx.legal_holds.open())
         metrics.SWEPT.inc(done[DELETED])
         metrics.LAPSED.inc(done[LAPSED])
         metrics.HOLDS_DUE.set(done[HOLDS_DUE])

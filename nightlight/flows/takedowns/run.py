@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.flows.retention.erase import ReceiptIssuer
+    from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.flows.takedowns.search import FindCopies, FoundCopies
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner

@@ -15,6 +15,7 @@ same for callers over HTTP, in a worker.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -160,6 +161,28 @@ class TraceSearch:
         with self._synced(progress=progress) as index:
             index.merge()
             return len(index)
+
+    def forget_erased(self) -> int:
+        """Take from the index's files what the catalogue has no more, since it was erased; return how many that was.
+
+        Raises CatalogueUnavailable, Conflict or IndexBroken.
+        """
+        from nightlight.matching.index import HashIndex
+        from nightlight.matching.segment import KEY_BYTES
+
+        if not self.folder.is_dir():
+            return 0
+        gone: list[bytes] = []
+        with HashIndex(self.folder, write=True, wait_s=_WAIT_S) as index:
+            every = index.keys()
+            while keys := list(itertools.islice(every, _BATCH)):
+                numbers = {int.from_bytes(key, "big") for key in keys}
+                with self.catalogue.reading() as tx:
+                    numbers -= tx.rendition_hashes.present(sorted(numbers))
+                gone += [number.to_bytes(KEY_BYTES, "big") for number in numbers]
+            if gone:
+                index.forget(gone)
+        return len(gone)
 
     @contextmanager
     def _synced(

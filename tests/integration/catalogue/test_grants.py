@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -13,8 +14,10 @@ from nightlight.catalogue import migrate, sql_roles
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.schema import metadata
 from nightlight.cli.main import app
+from nightlight_core.clock import system_clock
 from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT
+from tests.integration.test_edge_revocation import rendition_of
 from tests.support.databases import postgres_database, roles_of
 from tests.support.services import token
 from tests.support.waiting import HANG_S
@@ -118,11 +121,16 @@ REFUSED = {
 }  # fmt: skip
 
 
+WORKER_MAY = (
+    "UPDATE renditions", "DELETE FROM images", "DELETE FROM profiles", "DELETE FROM held", "DELETE FROM audit",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("role", [role.value for role in sql_roles.SqlRole])
 def test_what_a_process_must_not_do_is_refused_by_the_database(roles, role):
     refused = REFUSED["everybody"] + REFUSED[role]
-    if role == "worker":  # it writes renditions; the rest of the list is everybody's
-        refused = [statement for statement in refused if not statement.startswith("UPDATE renditions")]
+    if role == "worker":  # it writes renditions, and removes what was erased; the rest of the list is everybody's
+        refused = [statement for statement in refused if not statement.startswith(WORKER_MAY)]
     for statement in refused:
         with roles[role].connect() as connection, pytest.raises(ProgrammingError) as error:
             connection.execute(text(statement))
@@ -203,3 +211,21 @@ def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
                 connection.execute(text(f"DROP OWNED BY {name}"))
                 connection.execute(text(f"DROP ROLE {name}"))
         owner.dispose()
+
+
+def test_a_worker_removes_the_rows_of_what_was_deleted_and_no_others(roles, database):
+    owner = Catalogue(database)
+    rendition_of(owner, "p-live", "f" * 32)
+    with owner.transaction() as tx:
+        tx.audit.append("image.x", now=system_clock() - timedelta(days=9), actor="t", image_id="f" * 32)
+        tx.audit.append("image.x", now=system_clock(), actor="t", image_id="0" * 32)
+        tx.audit.append("policy.x", now=system_clock() - timedelta(days=9), actor="t")
+    for table, sentence in (("images", "were deleted"), ("profiles", "were deleted"), ("audit", "append-only")):
+        with roles["worker"].connect() as connection, pytest.raises(Exception, match=sentence):
+            connection.execute(text(f"DELETE FROM {table}"))
+    with owner.transaction() as tx:
+        tx.audit.append("image.x", now=system_clock() - timedelta(days=9), actor="t", image_id="1" * 32)
+    with roles["worker"].begin() as connection:
+        gone = connection.execute(text(f"DELETE FROM audit WHERE image_id = '{'1' * 32}'"))
+        assert gone.rowcount == 1
+    owner.close()

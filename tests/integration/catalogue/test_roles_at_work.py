@@ -4,25 +4,33 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from typer.testing import CliRunner
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.lifecycles import AppliedRules
 from nightlight.cli.main import app
-from nightlight.flows.imports.notifications import Backfill, ImportNotifications
+from nightlight.flows.exports.requests import RequestExport
+from nightlight.flows.imports.backfill import Backfill
+from nightlight.flows.imports.notifications import ImportNotifications
 from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.expiry import Expiry
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
 from nightlight.settings.process import WorkerSettings
+from nightlight.settings.storage import ExportSettings
 from nightlight.store.event_notifications import ObjectEvent
 from nightlight.store.key_template import KeyTemplate
+from nightlight.store.source_buckets import SourceKey
 from nightlight_core.clock import system_clock
 from tests.conftest import ROOT
 from tests.integration.test_edge_revocation import rendition_of
 from tests.support.databases import postgres_database, roles_of
+from tests.support.flow_container import HASHER
 
 pytestmark = pytest.mark.integration
 
@@ -73,9 +81,28 @@ def test_a_backfill_is_begun_walked_and_read(under, database):
     flow = Backfill(catalogue, system_clock)
     template = KeyTemplate("{profile}.jpg")
     bulk_import = flow.begin("s3://avatars/", template, actor="tests")
-    assert flow.outcome(bulk_import.import_id)[0].import_id == bulk_import.import_id
-    flow.walks()
+    pages = [([SourceKey("u-1.jpg", "e"), SourceKey("u-1/x.png", "e")], {"after": "u-1/x.png"})]
+    (counts,) = flow.walk(bulk_import.import_id, "avatars", template, lambda _: iter(pages))
+    assert counts.unmatched == 1
+    outcome = flow.outcome(bulk_import.import_id)
+    assert (outcome.run.import_id, outcome.run.left_out["reasons"]) == (bulk_import.import_id, {"other_form": 1})
+    assert flow.outcomes()
     flow.waiting(bulk_import.import_id)
+    flow.denied(bulk_import.import_id)
+
+
+@pytest.mark.parametrize("role", ["service", "worker", "operator"])
+def test_a_profile_that_is_deleted_is_forgotten_in_what_imports_left_out(under, database, role):
+    """Whoever deletes it may write just that."""
+    flow = Backfill(under("operator"), system_clock)
+    template = KeyTemplate("{profile}.jpg")
+    begun = flow.begin(f"s3://avatars-of-{role}/", template, actor="tests")
+    pages = [([SourceKey(f"p-{role}@example.com/x.png", "e"), SourceKey("other.png", "e")], {"after": "x"})]
+    list(flow.walk(begun.import_id, "avatars", template, lambda _: iter(pages)))
+    with under(role).transaction() as tx:
+        tx.imports.forget_profile(f"p-{role}@example.com")
+    summary = flow.outcome(begun.import_id).run.left_out
+    assert ([entry[0] for entry in summary["first"]], summary["reasons"]) == (["other.png"], {"other_form": 2})
 
 
 def test_lifecycle_rules_are_written_down_and_taken_back(under):
@@ -137,7 +164,8 @@ def test_a_worker_deletes_a_deactivated_account_whose_days_are_over_and_cannot_r
     catalogue = under("worker")
     retention = compile_folder(ROOT / "policies").retention
     runner = JobRunner(catalogue, WorkerSettings(), system_clock)
-    sweep = Sweep(runner, DeletePictures(catalogue, system_clock), lambda: retention, tuple, 30)
+    rows = RemoveErasedRows(runner, HASHER, None, 400, lambda: 100)
+    sweep = Sweep(runner, DeletePictures(catalogue, system_clock), lambda: retention, tuple, 30, rows.leftovers)
     assert sweep.batch()["accounts"] == 1
     with owner.reading() as tx:
         for table, rows in (("blocks", 0), ("proof_revocations", 0)):
@@ -155,4 +183,23 @@ def test_the_service_deactivates_and_reactivates(under, database):
     flow.reactivate("p-away", actor="t")
     with owner.reading() as tx:
         assert tx.profiles.get("p-away").state == "live"
+    owner.close()
+
+
+def test_exports_are_asked_for_expire_and_go_with_the_profile(under, database):
+    owner = Catalogue(database)
+    for name, image_id in (("p-export", "a1" * 16), ("p-export-2", "a2" * 16), ("p-export-3", "a3" * 16)):
+        rendition_of(owner, name, image_id)
+    asking = RequestExport(under("service"), None, ExportSettings(), system_clock)
+    for name in ("p-export", "p-export-2", "p-export-3"):
+        asking.ask(name, seal_to=None, actor="t")
+    asking.remove("p-export", actor="t")
+    DeletePictures(under("operator"), system_clock).profile("p-export-2", actor="t")
+    Expiry(under("schedule"), 24, 30, lambda: system_clock() + timedelta(days=2)).run_once()
+    with owner.reading() as tx:
+        query = text("SELECT profile_id, state FROM exports ORDER BY profile_id")
+        rows = [tuple(row) for row in tx.connection.execute(query)]
+    assert rows == [("", "deleted"), ("p-export", "deleted"), ("p-export-3", "deleted")]
+    with pytest.raises(ProgrammingError), under("service").transaction() as tx:
+        tx.exports.set("x" * 32, finished_at=system_clock())
     owner.close()

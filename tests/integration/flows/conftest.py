@@ -39,6 +39,7 @@ def sweep(services, retention):
         lambda: retention,
         lambda: (services.table,),
         30,
+        services.rows.leftovers,
     )
 
 

@@ -47,7 +47,9 @@ class Person:
         work = JobRunner(services.catalogue, services.limits, services.clock)
         nothing = SimpleNamespace(space=SimpleNamespace(attributes={}))
         tables = lambda: (services.table,)  # noqa: E731
-        self.sweep = Sweep(work, DeletePictures(services.catalogue, services.clock), lambda: nothing, tables, 30)
+        self.sweep = Sweep(
+            work, DeletePictures(services.catalogue, services.clock), lambda: nothing, tables, 30, lambda: 0
+        )
         self.rename = RotateNames(
             work, services.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
         )

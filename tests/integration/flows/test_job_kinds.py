@@ -14,7 +14,7 @@ from nightlight.cli import key_commands
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, enqueue_many, lane_before
 from nightlight.jobs.kinds import KINDS
-from nightlight.jobs.lanes import BACKGROUND, RANKS, UPLOAD, URGENT
+from nightlight.jobs.lanes import BACKGROUND, ERASURE, RANKS, UPLOAD
 from nightlight.jobs.runner import JobRunner
 from nightlight.settings import Settings
 from nightlight.wiring.components import embedded_catalogue_url
@@ -71,9 +71,9 @@ def test_a_job_and_its_message_are_written_in_one_call(services, profile_id):
     image_id, now = services.upload(profile_id).image_id, services.clock()
     with services.catalogue.transaction() as tx:
         job_id = enqueue(tx, kinds.ERASE, image_id, now, planned=["a/b"])
-    rank = RANKS[URGENT]
+    rank = RANKS[ERASURE]
     assert written(services, image_id, kinds.ERASE) == [
-        (job_id, rank, now + timedelta(minutes=1), ["a/b"], "nightlight.erase", rank)
+        (job_id, rank, now + timedelta(seconds=10), ["a/b"], "nightlight.erase", rank)
     ]
 
 
@@ -82,11 +82,11 @@ def test_a_job_that_is_put_off_has_no_message_until_it_is_due(services, profile_
     with services.catalogue.transaction() as tx:
         job_id = enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=timedelta(hours=3))
     due = now + timedelta(hours=3)
-    assert written(services, image_id, kinds.VERIFY_ERASURE) == [(job_id, RANKS[URGENT], due, [], None, None)]
+    assert written(services, image_id, kinds.VERIFY_ERASURE) == [(job_id, RANKS[ERASURE], due, [], None, None)]
     services.clock.now = due
     services.reconciler.run_once()
     (row,) = written(services, image_id, kinds.VERIFY_ERASURE)
-    assert row[4:] == ("nightlight.verify_erasure", RANKS[URGENT])
+    assert row[4:] == ("nightlight.verify_erasure", RANKS[ERASURE])
 
 
 def test_jobs_that_are_enqueued_together_are_published_at_once_in_the_lane_asked_for(services, profile_id):

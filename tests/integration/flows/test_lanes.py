@@ -6,7 +6,7 @@ from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue_many, lane_before
-from nightlight.jobs.lanes import BACKGROUND, RANKS, UPLOAD, URGENT
+from nightlight.jobs.lanes import BACKGROUND, ERASURE, RANKS, UPLOAD
 from nightlight.jobs.relay import Relay
 from nightlight_core.errors import DecoderDied, DecoderTooSlow, ImageTooComplex
 from tests.support import hostile, pictures
@@ -34,7 +34,7 @@ def test_an_erasure_is_published_before_all_uploads_that_were_asked_for_before_i
     backlog(services, first)
     services.delete.image(first.image_id, actor="t")
     sent = published(services)
-    assert sent[0] == ("nightlight.erase", URGENT)
+    assert sent[0] == ("nightlight.erase", ERASURE)
     assert sent[1:] == [("nightlight.render", UPLOAD)] * 131
 
 
@@ -45,7 +45,7 @@ def test_what_was_lost_is_found_again_in_the_same_order(services, profile_id):
     published(services)
     services.clock.forward(hours=2)
     services.reconciler.run_once()
-    assert published(services)[0] == ("nightlight.erase", URGENT)
+    assert published(services)[0] == ("nightlight.erase", ERASURE)
 
 
 def test_a_picture_that_is_slow_by_its_header_is_in_the_background_and_stays_there(services, profile_id):
@@ -122,4 +122,4 @@ def test_how_many_wait_and_how_long_is_known_for_each_lane(services, profile_id)
     services.clock.forward(seconds=10)
     with services.catalogue.reading() as tx:
         waiting = tx.jobs.waiting(services.clock(), but=())
-    assert waiting == {RANKS[URGENT]: (1, 10.0), RANKS[UPLOAD]: (2, 100.0)}
+    assert waiting == {RANKS[ERASURE]: (1, 10.0), RANKS[UPLOAD]: (2, 100.0)}

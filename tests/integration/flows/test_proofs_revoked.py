@@ -15,7 +15,7 @@ from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.retention.expiry import Expiry
 from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
-from tests.support.flow_container import Clock
+from tests.support.flow_container import HASHER, Clock
 
 pytestmark = pytest.mark.integration
 
@@ -30,11 +30,11 @@ def services(fresh, table):
     components = SimpleNamespace(
         catalogue=fresh,
         clock=clock,
-        declare=DeclareProfile(fresh, lambda: vocabulary, lambda: (table,), 30, clock),
+        declare=DeclareProfile(fresh, lambda: vocabulary, lambda: (table,), 30, clock, HASHER),
         delete=DeletePictures(fresh, clock),
         revoke=RevokeUrls(fresh, clock),
         block=BlockViewers(fresh, clock),
-        expiry=Expiry(fresh, 24, 30, clock),
+        expiry=Expiry(fresh, 24, 30, clock, HASHER),
     )
     declared(components)
     return components

@@ -13,7 +13,7 @@ from nightlight.catalogue.events import RESTORED
 from nightlight.catalogue.schema import images as images_table
 from nightlight.catalogue.takedown_schema import takedowns as takedowns_table
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
-from nightlight.flows.retention.erase import ReceiptIssuer
+from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.takedowns.search import unlike_pictures
 from nightlight.imaging import notice_views
 from nightlight.policy.signing import SigningKey

@@ -17,6 +17,7 @@ from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.erase import EraseObjects
 from nightlight.flows.retention.expiry import Expiry
+from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.traces.requests import RequestTrace, RunTrace
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.match_squares import square_luma
@@ -33,6 +34,7 @@ from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import Payload
 from nightlight_core.errors import CorruptImage, DecoderDied, IndexBehind, NotFound, StoreUnavailable, TooManyRequests
 from tests.support import pictures
+from tests.support.flow_container import HASHER
 
 pytestmark = pytest.mark.integration
 OWN_WATERMARKS = True
@@ -63,10 +65,13 @@ class FlowContainer:
             self.catalogue, self.store, UploadSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
         self.run = RunTrace(work, self.store, trace_search, UploadSettings())
-        self.erase = EraseObjects(work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1))
+        self.erase = EraseObjects(
+            work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1),
+            RemoveErasedRows(work, HASHER, None, 400, lambda: 100),
+        )  # fmt: skip
         self.delete = DeletePictures(self.catalogue, self.clock)
         self.reconciler = Reconciler(self.catalogue, limits, self.clock)
-        self.expiry = Expiry(self.catalogue, 24, 30, self.clock)
+        self.expiry = Expiry(self.catalogue, 24, 30, self.clock, HASHER)
         self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
     def clock(self):

@@ -3,7 +3,9 @@
 import csv
 import json
 import random
+import re
 from datetime import UTC, datetime, timedelta
+from html import escape
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
@@ -11,6 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 from nightlight.catalogue.policies import DECIDED
+from nightlight.catalogue.retention_schema import holds
 from nightlight.catalogue.schema import audit
 from nightlight.catalogue.schema import jobs as table_of_jobs
 from nightlight.cli.report_commands import plain, rows
@@ -18,9 +21,11 @@ from nightlight.cli.report_page import page, took
 from nightlight.flows.report import DecisionCount, TransparencyReports
 from nightlight.jobs import kinds
 from nightlight.policy.compile import compile_folder
+from nightlight.retention.posture import Posture, PostureRequirements, PostureState
 from nightlight_core.errors import InvalidInput, StoreUnavailable
 from nightlight_core.ids import new_job_id
 from tests.conftest import ROOT
+from tests.support.buckets import bucket_pair
 
 pytestmark = pytest.mark.integration
 SINCE, UNTIL = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -127,12 +132,8 @@ def test_decisions_are_told_by_tier_and_band(report):
 
 
 def test_erasures_and_takedowns_are_told_against_their_deadlines(report):
-    assert (report.erasures.done, report.erasures.open, report.erasures.late, report.erasures.deadline_s) == (
-        501,
-        1,
-        1,
-        86400,
-    )
+    # One is late, and one is not done yet: few.
+    assert report.erasures._replace(p50_s=None, p95_s=None) == (501, None, None, None, None, 86400)
     assert 0.5 < report.erasures.p50_s < 5 < report.erasures.p95_s < 60
     assert (report.takedowns.done, report.takedowns.late, report.takedowns.deadline_s) == (200, 0, 172_800)
     assert report.failures == {"render: decoder_sigkill": 12, "render: =cmd|x": 11}
@@ -145,6 +146,7 @@ def test_what_is_rare_is_not_told_and_cannot_be_worked_out(quarter, in_use):
     """Four decisions of a kind of their own would be what is left of the whole: another kind is left out with them."""
     whole = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=1)
     assert whole.withheld == 0 or whole.withheld >= 10
+    assert sum(whole.days.values()) in {whole.decisions} | set(range(whole.decisions - 9))
     strict = reports(quarter, in_use, threshold=30_000).make(SINCE, UNTIL, takedown_hours=1)
     assert all(cell.decisions >= 30_000 for cell in strict.cells)
     assert strict.withheld == 0 or strict.withheld >= 30_000
@@ -173,6 +175,82 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
         assert part in text
     for svg in text.split("<svg")[1:]:
         ET.fromstring("<svg" + svg[: svg.index("</svg>")] + "</svg>")
+
+
+def test_no_form_of_the_report_has_a_small_count(quarter, in_use):
+    """Neither page, data nor table, nor what is left of a total beside the parts that are told."""
+    with quarter.transaction() as tx:
+        tx.policies.count((UNTIL - timedelta(days=1)).date(), DECIDED, {})
+        rows_ = [job(kinds.ROTATE_NAMES.name, SINCE, 3 * 86400) for _ in range(7)]
+        rows_ += [job(kinds.ROTATE_NAMES.name, SINCE, None, "queued") for _ in range(8)]
+        tx.connection.execute(insert(table_of_jobs), rows_)
+        for number in range(3):
+            tx.connection.execute(insert(holds).values(
+                hold_id=f"{number:032}", kind="legal", reference="r", state="placed", approvals=[], placed_by="p", created_at=SINCE,
+            ))  # fmt: skip
+    report = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    assert report.takedowns._replace(p50_s=None, p95_s=None) == (207, None, None, None, None, 172_800)
+    assert report.holds == {"placed": None, "ended": 0, "open": None}
+    counts = [
+        *numbers(plain(report)),
+        *numbers([value for section, _, value in rows(report) if section != "opens approved"]),
+    ]
+    assert [count for count in counts if 0 < count < 10] == []
+    cells = re.findall(r'<td class="n[^"]*">([^<]*)</td>', page(report))
+    assert "few" in cells
+    assert [cell for cell in cells if cell.isdigit() and 0 < int(cell) < 10] == []
+
+
+def numbers(value):
+    """Whole numbers anywhere in plain values, but for those that count no person."""
+    if isinstance(value, dict):
+        return [
+            number for name, inner in value.items() if name not in {"threshold", "opens"} for number in numbers(inner)
+        ]
+    if isinstance(value, list):
+        return [number for inner in value for number in numbers(inner)]
+    return [value] if isinstance(value, int) else []
+
+
+def test_a_day_a_share_and_a_receipt_do_not_tell_what_is_withheld(fresh, in_use):
+    with fresh.transaction() as tx:
+        for number in range(5):
+            tx.policies.count((SINCE + timedelta(days=number)).date(), DECIDED, {cell(in_use): 100 + number})
+        tx.policies.count((SINCE + timedelta(days=9)).date(), DECIDED, {cell(in_use, subject_age="under_13"): 4})
+        tx.policies.count(SINCE.date(), DECIDED, {cell(in_use, subject_age="unknown", choice="everyone"): 60})
+        tx.policies.count(SINCE.date(), DECIDED, {cell(in_use, subject_age="unknown", relation="self"): 3})
+    report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    assert report.decisions - sum(report.days.values()) >= 10
+    in_cells = sum(shown.decisions for shown in report.cells)
+    assert report.decisions - in_cells == report.withheld >= 10
+    unknown = sum(shown.decisions for shown in report.cells if shown.band == "unknown")
+    assert report.unknown_share is None or round(report.unknown_share * report.decisions) - unknown not in range(1, 10)
+    few = reports(fresh, in_use, threshold=1000).make(SINCE, UNTIL, takedown_hours=48)
+    assert (few.decisions, few.withheld, few.days, few.unknown_share) == (None, None, {}, None)
+    assert "few decisions are left out" in page(few)
+
+
+def test_what_a_server_does_not_have_is_not_as_it_should_be(fresh, in_use, pair):
+    """The real server has no ownership controls."""
+    state = Posture(pair.owner, PostureRequirements({"originals": pair.originals}, {}))
+    states = {finding.aspect: finding.state for finding in state.check("originals")}
+    unsupported = [aspect for aspect, stands in states.items() if stands is PostureState.UNSUPPORTED]
+    assert unsupported
+    report = reports(fresh, in_use, **{"bucket of originals": lambda: state.drift("originals")}).make(
+        SINCE, UNTIL, takedown_hours=48
+    )
+    for aspect in unsupported:
+        (sentence,) = [
+            line for line in report.drift["bucket of originals"] if line.startswith(f"{aspect}: unsupported")
+        ]
+        assert escape(sentence, quote=False) in page(report).replace("&#34;", '"').replace("&#39;", "'")
+    assert "as it should be" not in page(report)
+
+
+@pytest.fixture
+def pair():
+    with bucket_pair() as opened:
+        yield opened
 
 
 def test_an_empty_period_is_a_page_too(fresh, in_use):

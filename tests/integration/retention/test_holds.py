@@ -1,6 +1,7 @@
 """A hold outlives the erasure of the rest: on the real S3 server, with object lock, by three identities."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
@@ -14,8 +15,8 @@ from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.revoke import RotateNames
-from nightlight.flows.retention.erase import ReceiptIssuer
 from nightlight.flows.retention.legal_holds import CopyToVault, EndHolds, PlaceHolds
+from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import chain_faults, open_receipt
@@ -23,7 +24,7 @@ from nightlight.store.interface import unsealed
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.store.vault import S3Vault
-from nightlight_core.errors import Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
+from nightlight_core.errors import ApproverRefused, Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.integration.flows.conftest import services as flow_services  # noqa: F401 - a fixture
 from tests.support import pictures
@@ -32,6 +33,8 @@ from tests.support.flow_container import Switch
 from tests.support.services import S3_KEEPER, S3_SERVICE, S3_WORKER, identity, token
 
 pytestmark = pytest.mark.integration
+# Who may approve of a hold's end; the officer places them here.
+APPROVERS = frozenset({"officer", "judge", "counsel"})
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +60,14 @@ def services(flow_services, pair, tmp_path):  # noqa: F811
     object.__setattr__(flow_services.upload_flow, "originals", S3Store(pair.originals, service))
     flow_services.vault_store = S3Vault(pair.vault, worker, lock=True)
     work = JobRunner(flow_services.catalogue, flow_services.limits, flow_services.clock)
-    flow_services.holds = PlaceHolds(flow_services.catalogue, flow_services.clock)
+    flow_services.holds = PlaceHolds(flow_services.catalogue, flow_services.clock, APPROVERS)
     flow_services.vault = CopyToVault(work, flow_services.erase, flow_services.vault_store, unsealed, 10_000_000)
     flow_services.rename = RotateNames(
         work, flow_services.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
     )
     flow_services.keep = EndHolds(
         flow_services.catalogue, S3Store(pair.originals, access(S3_KEEPER)), S3Vault(pair.vault, access(S3_KEEPER), lock=True),
-        flow_services.receipts, None, 10_000_000, flow_services.clock,
+        flow_services.receipts, None, 10_000_000, flow_services.clock, approvers=APPROVERS,
     )  # fmt: skip
     return flow_services
 
@@ -139,8 +142,10 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
     assert [key for key in originals if key in keys_of(pair, pair.originals)] == []
     assert set(kept) <= set(keys_of(pair, pair.vault))
     (free,), (held,) = receipts(services, two[0]), receipts(services, two[1])
-    assert free.residuals == []
-    assert held.residuals == [{"what": "hold", "until": "it is ended"}]
+    assert [left["what"] for left in free.residuals] == ["rows of the catalogue"]
+    assert held.residuals == [
+        {"what": "rows of the catalogue", "until": "the hold is ended"}, {"what": "hold", "until": "it is ended"},
+    ]  # fmt: skip
     for key in kept:  # nobody can delete it while the lock is on
         versions = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER)).list_object_versions(
             Bucket=pair.vault, Prefix=key
@@ -150,12 +155,18 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
                 pair.owner.delete_object(Bucket=pair.vault, Key=key, VersionId=version["VersionId"])
 
     assert services.keep.end_due() == []
-    services.holds.approve(hold.hold_id, actor="officer")
+    for nobody in ("officer", "stranger", "Judge", "judge ", ""):  # who placed it, and who was not named
+        with pytest.raises(ApproverRefused):
+            services.holds.approve(hold.hold_id, actor=nobody)
+    services.holds.approve(hold.hold_id, actor="counsel")
     assert services.keep.end_due() == []
     with pytest.raises(InvalidInput, match="another person"):
-        services.holds.approve(hold.hold_id, actor="officer")
+        services.holds.approve(hold.hold_id, actor="counsel")
     services.holds.approve(hold.hold_id, actor="judge")
-    assert [ended.hold_id for ended in services.keep.end_due()] == [hold.hold_id]
+    assert replace(services.keep, approvers=frozenset({"judge"})).end_due() == []  # counsel is none any more
+    (done,) = services.keep.end_due()
+    assert (done.hold_id, done.state, done.ended_at) == (hold.hold_id, ENDED, services.clock())
+    assert done == services.holds.get(hold.hold_id)
     assert [key for key in kept if key in keys_of(pair, pair.vault)] == []
     _, ended = receipts(services, two[1])
     assert (ended.kind, ended.objects, ended.versions, ended.residuals) == ("hold ended", moved + 1, moved + 1, [])
@@ -163,7 +174,7 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
         chain = [open_receipt(envelope, services.public) for _, envelope in tx.receipts.after(0, limit=100)]
     assert not [fault for fault in chain_faults(chain) if "left" in fault and "left out" not in fault]
     with pytest.raises(NotFound):
-        services.holds.approve(hold.hold_id, actor="third")
+        services.holds.approve(hold.hold_id, actor="judge")
     assert services.keep.end_due() == []
 
 
@@ -432,7 +443,7 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
         assert len(stored) == entry.bytes
         assert data[:64] not in stored
         assert b"RIFF" not in stored[:16]
-    for officer in ("a", "b"):
+    for officer in ("judge", "counsel"):
         services.holds.approve(held.hold_id, actor=officer)
     with pytest.raises(SealKeyMissing):  # no key: it stays where it is
         object.__setattr__(services.keep, "open_", Opener({}).open)
@@ -455,7 +466,7 @@ def test_what_somebody_put_over_a_held_original_is_not_put_back(services, who, p
     forged = pictures.jpeg(200, 200, seed=9)
     services.vault_store.replace(original.vault_key, BytesIO(forged), sha256=hashlib.sha256(forged).hexdigest(),
                               content_type="x/y")  # fmt: skip
-    for officer in ("a", "b"):
+    for officer in ("judge", "counsel"):
         services.holds.approve(held.hold_id, actor=officer)
     with pytest.raises(StoreUnavailable, match="is not what was put there"):
         services.keep.end_due()

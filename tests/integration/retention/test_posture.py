@@ -42,7 +42,7 @@ def clients(pair):
 
 
 def names(pair):
-    return {"originals": pair.originals, "renditions": pair.renditions, "vault": pair.vault}
+    return {bucket: getattr(pair, bucket) for bucket in BUCKETS}
 
 
 def posture(pair, **changed):
@@ -161,7 +161,8 @@ def test_each_is_allowed_only_its_own_and_everything_else_is_denied_by_name_and_
     assert len(allowed) == len(GRANTS) == len(IDENTITIES) * len(BUCKETS)  # nothing is left to a default
     assert allowed["service", "originals"] == {"PutObject"}
     assert allowed["service", "renditions"] == {"GetObject"}
-    assert allowed["service", "vault"] == allowed["keeper", "renditions"] == set()
+    assert allowed["service", "exports"] == {"GetObject"}
+    assert allowed["service", "vault"] == allowed["keeper", "renditions"] == allowed["keeper", "exports"] == set()
     assert allowed["worker", "vault"] == {"PutObject", "PutObjectLegalHold"}
     assert not any("*" in action for grant in GRANTS for action in grant.actions)
     for who in IDENTITIES:

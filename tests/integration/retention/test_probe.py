@@ -27,7 +27,7 @@ def pair():
 
 
 def names(pair):
-    return {"originals": pair.originals, "renditions": pair.renditions, "vault": pair.vault}
+    return {bucket: getattr(pair, bucket) for bucket in BUCKETS}
 
 
 def probe(pair, who, **more):

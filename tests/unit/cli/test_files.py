@@ -21,7 +21,7 @@ from tests.support import pictures
 READS = {
     ("policy activate", "bundle"), ("policy activate", "approval"), ("policy stage", "bundle"),
     ("policy stage", "approval"), ("policy shadow", "bundle"), ("policy build", "key"), ("policy approve", "key"),
-    ("policy diff", "traffic"), ("policy rollback", "key"), ("policy rollback", "approval"), ("receipt verify", "receipts"), ("receipt verify", "keys"), ("trace", "files"),
+    ("policy diff", "traffic"), ("policy rollback", "key"), ("policy rollback", "approval"), ("receipt verify", "receipts"), ("receipt verify", "keys"), ("receipt verify", "anchor"), ("receipt anchor", "key"), ("trace", "files"),
     ("trace", "accuse"), ("render", "picture"), ("provenance check", "file"), ("provenance check", "sidecar"),
     ("provenance check", "anchors"), ("provenance issue", "public_key"),
 }  # fmt: skip

@@ -12,6 +12,8 @@ from nightlight_client.requests import Request, Retry
 
 IMAGE = {"image_id": "0" * 32, "profile_id": "p", "state": "ready", "reason": None}
 TRACE = {"trace_id": "0" * 32, "state": "done", "reason": None, "progress": 100, "copy_kept": False, "result": None}
+EXPORT = {"export_id": "0" * 32, "state": "ready", "reason": None, "sha256": "0" * 64, "expires_at": None}
+ARCHIVE = {"headers": {"repr-digest": "sha-256=:AAAA:"}, "content": b"PK"}
 DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash": "b", "capture": "allow"}
 BUNDLE = {"headers": {"content-type": "application/json", "etag": '"1"'}, "content": b"{}"}
 ANY = {"json": {"a": 1}}
@@ -37,6 +39,11 @@ CALLS = {
     "trace_status": (["0" * 32], {}, {"json": TRACE}),
     "wait_trace": (["0" * 32], {}, {"json": TRACE}),
     "delete_trace": (["0" * 32], {}, NOTHING),
+    "export_profile": (["p"], {"seal_to": "age1x"}, {"json": EXPORT}),
+    "export_status": (["p"], {}, {"json": EXPORT}),
+    "wait_export": (["p"], {}, {"json": EXPORT}),
+    "export_file": (["p"], {}, ARCHIVE),
+    "delete_export": (["p"], {}, NOTHING),
     "feed": (["cursor"], {}, ANY),
     "views": ([["p"]], {}, ANY),
     "delegated_keys": ([], {}, ANY),

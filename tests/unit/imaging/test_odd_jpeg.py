@@ -15,8 +15,9 @@ PROGRESSIVE = pictures.jpeg(320, 240, progressive=True)
 STRAY = b"\0\1stray bytes\0"
 
 
-def with_restarts(width=320, height=240, rows=1):
-    return pictures.encoded(pictures.gradient(width, height), "JPEG", quality=90, restart_marker_rows=rows)
+def with_restarts(width=320, height=240, rows=1, **options):
+    image = pictures.gradient(width, height)
+    return pictures.encoded(image, "JPEG", quality=90, restart_marker_rows=rows, **options)
 
 
 @pytest.mark.parametrize("data", [PICTURE, PROGRESSIVE, with_restarts()], ids=["baseline", "progressive", "restarts"])
@@ -55,6 +56,26 @@ def test_stray_bytes_between_scans_are_passed_over():
     for at in odd.scans(PROGRESSIVE)[1:4]:
         data = PROGRESSIVE[:at] + STRAY + PROGRESSIVE[at:]
         assert np.array_equal(odd.frame(data), odd.frame(PROGRESSIVE))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("marker", [0x01, 0x02, 0x7F, 0xBF])
+def test_a_reserved_marker_among_restarts_costs_one_row_of_blocks(marker, progressive):
+    data = with_restarts(progressive=progressive)
+    whole = odd.frame(data)
+    for share in (0.3, 0.6, 0.9):
+        begin = odd.scans(data)[0]
+        at = data.rindex(b"\xff\xd2", begin, begin + int((len(data) - begin) * share)) + 40
+        marked = data[:at] + bytes((0xFF, marker)) + data[at:]
+        assert odd.notes_of(marked) == []
+        assert (odd.frame(marked) == whole).all(axis=(1, 2)).sum() >= 240 - 3 * 16
+
+
+def test_a_marker_of_a_segment_among_restarts_ends_the_data():
+    data = with_restarts()
+    at = odd.scans(data)[0] + (len(data) - odd.scans(data)[0]) // 2
+    with pytest.raises(TruncatedImage, match=r"jpeg: \d+ % of the rows arrived"):
+        odd.frame(data[:at] + b"\xff\xc4" + data[at:])
 
 
 def test_stray_bytes_count_as_fill():

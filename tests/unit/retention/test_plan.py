@@ -7,7 +7,7 @@ import pytest
 from nightlight.policy.compile import compile_folder
 from nightlight.retention.lifecycle_plan import PlanStep, drift, fingerprint, lost_rules, plan_changes
 from nightlight.retention.lifecycle_rule import LifecycleRule, read_rule, write_rule
-from nightlight.retention.wanted_rules import PrefixRules, wanted_rules
+from nightlight.retention.wanted_rules import PrefixRules, audit_days, wanted_rules
 from nightlight_core.errors import LifecycleRefused
 from tests.conftest import ROOT
 
@@ -144,3 +144,18 @@ def test_a_policy_that_does_not_say_how_long_a_picture_in_use_is_kept_is_no_life
         path.write_text(path.read_text().replace("erasure_asked", "asked_to_go"))
     with pytest.raises(LifecycleRefused, match="erasure_asked"):
         wanted_rules(compile_folder(tmp_path / "p").retention, PrefixRules())
+
+
+def test_lines_about_what_was_erased_have_days_of_their_own_and_no_rule_of_a_bucket(tmp_path):
+    plain = compile_folder(ROOT / "policies").retention
+    assert audit_days(plain) == 100
+    shutil.copytree(ROOT / "policies", tmp_path / "p")
+    words, rules = tmp_path / "p/vocabulary.yaml", tmp_path / "p/retention.yaml"
+    words.write_text(
+        words.read_text().replace("quarantined, erasure_asked]", "quarantined, erasure_asked, erasure_audit]")
+    )
+    line = "  - {id: audit, why: a complaint, when: {state: erasure_audit}, keep_days: 5000}\n"
+    rules.write_text(rules.read_text() + line)
+    longer = compile_folder(tmp_path / "p").retention
+    assert audit_days(longer) == 5000
+    assert wanted_rules(longer, PrefixRules()) == wanted_rules(plain, PrefixRules())

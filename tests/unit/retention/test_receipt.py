@@ -2,6 +2,8 @@
 
 import base64
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -11,12 +13,15 @@ from nightlight.delivery.access_tokens import generate_key
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import (
     ERASED,
+    FORMAT,
     DeletedObject,
     chain_faults,
     issue_receipt,
     open_receipt,
+    sign_payload,
     subject_digest,
 )
+from nightlight.retention.receipt_chain import issue_anchor
 from nightlight_core.errors import NightlightError
 from nightlight_core.policy.public_keys import PublicKeys
 
@@ -38,6 +43,7 @@ def receipt(number):
     }  # fmt: skip
 
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 GONE = [
     DeletedObject("originals", "o/secret", [("v1", False, "r1"), ("v2", True, "r2")], 0),
     DeletedObject("renditions", "a/x", [], 0),
@@ -72,6 +78,24 @@ def test_a_whole_chain_is_whole_and_one_with_a_gap_is_not(key):
     assert len(chain_faults([opened[1], opened[0], opened[2]])) == 2
     _, left = issue_receipt(private, receipt(9), [DeletedObject("originals", "o/x", [], 1)], "")
     assert "something is left" in chain_faults([open_receipt(left, public)])[0]
+
+
+def test_what_an_object_lock_keeps_is_no_fault_and_unknown_members_are_none(key):
+    private, public, _ = key
+    statement = {**receipt(9), "profile": {"key_id": "e1"}, "rows_removed": True}
+    _, envelope = issue_receipt(private, statement, GONE, "")
+    opened = open_receipt(envelope, public)
+    assert chain_faults([opened]) == []
+    locked = {"objects": [{"left": 1, "locked_until": "2027-01-01"}]}
+    assert chain_faults([replace(opened, payload=locked)]) == []
+    assert chain_faults([replace(opened, payload={"objects": [{"left": 1}]})]) != []
+
+
+def test_a_receipt_of_few_members_is_opened(key):
+    private, public, _ = key
+    statement = {"format": FORMAT, "receipt_id": "r", "previous": ""}
+    envelope = sign_payload(private, json.dumps(statement).encode(), FORMAT)
+    assert (open_receipt(envelope, public).objects, open_receipt(envelope, public).kind) == (0, "")
 
 
 def changed(envelope, **change):
@@ -118,11 +142,16 @@ def verify(*arguments, code):
 def test_the_command_verifies_files_by_themselves(key, tmp_path):
     private, _, keys = key
     envelopes = chain(private, 4)
+    head = open_receipt(envelopes[1], private.public_keys).hash
+    (tmp_path / "anchors.jsonl").write_text(json.dumps(issue_anchor(private, 2, head, NOW)))
     (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, envelopes)))
     (tmp_path / "list.json").write_text(json.dumps(envelopes[:2]))
-    output = verify(tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys, code=0)
-    assert "6 receipts, 0 problems" in output
+    both = tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys
+    output = verify(*both, "--anchor", tmp_path / "anchors.jsonl", code=0)
+    assert "6 receipts, 0 problems: whole" in output
     assert "database backups until 2026-12-28" in output
+    assert output.count("MISSING") == 0
+    assert verify(*both, code=2).count("no anchor shows where the chain ends") == 2
     (tmp_path / "gap.jsonl").write_text(
         "\n".join(map(json.dumps, [envelopes[0], envelopes[2], changed(envelopes[3], objects=[])]))
     )
@@ -132,3 +161,20 @@ def test_the_command_verifies_files_by_themselves(key, tmp_path):
     (tmp_path / "bad.json").write_text("{")
     result = CliRunner().invoke(app, ["receipt", "verify", str(tmp_path / "bad.json"), "--keys", str(keys)])
     assert isinstance(result.exception, NightlightError)
+
+
+def test_some_receipts_of_a_chain_are_checked_one_by_one(key, tmp_path):
+    private, _, keys = key
+    envelopes = chain(private, 4)
+    (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, [envelopes[1], envelopes[3]])))
+    verify(tmp_path / "some.jsonl", "--keys", keys, code=1)
+    assert "2 receipts, 0 problems: part" in verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=0)
+    (tmp_path / "some.jsonl").write_text(json.dumps(changed(envelopes[1], objects=[])))
+    verify(tmp_path / "some.jsonl", "--keys", keys, "--part", code=1)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "[]"])
+@pytest.mark.parametrize("more", [(), ("--part",)])
+def test_a_file_without_receipts_fails(key, tmp_path, content, more):
+    (tmp_path / "empty").write_text(content)
+    assert "there are no receipts" in verify(tmp_path / "empty", "--keys", key[2], *more, code=1)

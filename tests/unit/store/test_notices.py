@@ -101,13 +101,21 @@ def test_nothing_but_our_own_error_comes_of_any_json(body):
         ("avatars/{profile}/*", "avatars/u-81/a/b.png", None),
         ("**/{profile}/*.jpg", "x/y/u.8_1~/z.jpg", "u.8_1~"),
         ("{profile}", "a/b", None),
-        ("{profile}", "-a", None),
-        ("{profile}", "a" * 129, None),
+        ("{profile}", "-a", "-a"),
+        ("u/{profile}/f.jpg", "u/anna b@example.com/f.jpg", "anna b@example.com"),
+        ("u/{profile}/f.jpg", "u/%2e%2e/f.jpg", "%2e%2e"),  # nothing in a key is decoded
+        ("u/{profile}/f.jpg", "u/../f.jpg", None),
+        ("u/{profile}/f.jpg", "u//f.jpg", None),
+        ("u/{profile}/*", "u/a/\0", None),
+        ("{profile}", "a" * 256, "a" * 256),
+        ("{profile}", "a" * 257, None),
         ("{profile}", "a\n", None),
+        ("{profile}", "\u202ea", None),
         ("a.c/{profile}", "abc/u", None),  # a dot is a dot
         ("u/{profile}", "x/u/1", None),
         ("u/{profile}.jpg", "u/1.jpg.exe", None),
         ("u/{profile}", "u/" + "é" * 2000, None),
+        ("u/{profile}", "u/" + "\U0001f47b" * 255, "\U0001f47b" * 255),
     ],
 )
 def test_a_template_finds_the_profile_in_a_key(template, key, profile):

@@ -1,0 +1,1 @@
+"""Exports: a person's own data, for that person."""
