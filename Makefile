@@ -16,6 +16,7 @@
 #   make bench-composites  faces that are easily missed, and what a rendition keeps of them; ARGS="--faces FOLDER"
 #   make bench-watermark  the invisible watermark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
+#   make bench-takedown copies found of a picture, time from a notice to its copies dark, false matches; ARGS=--quick
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes); ARGS="--seeds 20"
 #   make parity-over-time  the same by watching a thousand profiles over months of birthdays (some ten minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
@@ -40,7 +41,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean bench-takedown
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -115,6 +116,9 @@ bench-watermark: setup
 
 bench-matching: setup
 	@$(BIN)/python bench/matching.py $(ARGS)
+
+bench-takedown: setup
+	@PYTHONPATH=. $(BIN)/python bench/takedown.py $(ARGS)
 
 bench-delivery: setup
 	@$(if $(filter --flat --edge,$(ARGS)),infra/dev/test.sh) $(BIN)/python bench/delivery.py $(ARGS)

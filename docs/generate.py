@@ -22,7 +22,15 @@ from nightlight import one_thread  # noqa: F401 - before numpy is imported
 import typer.main
 from pydantic import SecretStr
 
-from nightlight.catalogue.image_states import DELETE, LISTED, ORIGINAL_MISSING, STATES, TRANSITIONS, WORKER_CRASHED
+from nightlight.catalogue.image_states import (
+    DELETE,
+    LISTED,
+    ORIGINAL_MISSING,
+    STATES,
+    TAKEDOWN,
+    TRANSITIONS,
+    WORKER_CRASHED,
+)
 from nightlight.catalogue.images import FAILED, QUARANTINED, RECEIVING, REJECTED
 from nightlight.cli import exit_codes
 from nightlight.cli.main import app as command_line
@@ -134,6 +142,7 @@ def states_page() -> str:
             f"| `{FAILED}` | `{errors.ManifestRefused.code}` | its manifest cannot be signed |",
             f"| `{FAILED}` | `{ORIGINAL_MISSING}` | its original is not in the store |",
             f"| `{QUARANTINED}` | `{LISTED}` | it matched a hash list |",
+            f"| `{QUARANTINED}` | `{TAKEDOWN}` | it is a copy of what a takedown notice names |",
             "",
         ]
     )

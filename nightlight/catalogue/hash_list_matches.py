@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
@@ -12,6 +13,9 @@ from nightlight.catalogue.matching_schema import hash_list_matches
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images
 from nightlight_core.ids import ImageId, ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
 
 OPEN = "open"
 CLEARED = "cleared"
@@ -41,7 +45,15 @@ class HashListMatch:
 
 
 class HashListMatches(Rows):
-    """Match rows, inside one transaction."""
+    """Match rows, inside one transaction: those of hash lists, or of the table that is given."""
+
+    def __init__(self, connection: Connection, table: Table = hash_list_matches) -> None:
+        """Work on ``connection``."""
+        super().__init__(connection)
+        self._table = table
+        # In the order of a match's fields; what is not the entry's own is its image's.
+        own = {"profile_id", "state"}
+        self._columns = tuple((images if name in own else table).c[name] for name in HashListMatch.__slots__)
 
     def add(
         self, image_id: ImageId, matches: Sequence[tuple[str, str, int]], now: datetime, *, verdict: str = OPEN
@@ -52,22 +64,22 @@ class HashListMatches(Rows):
             for name, reference, distance in matches
         ]
         if rows:
-            self._execute(insert(hash_list_matches).values(verdict=verdict), rows)
+            self._execute(insert(self._table).values(verdict=verdict), rows)
 
     def verdicts(self, image_id: ImageId) -> dict[tuple[str, str], str]:
         """Return the verdict on every entry that was found for an image, by (list, reference)."""
-        columns = hash_list_matches.c.list, hash_list_matches.c.reference, hash_list_matches.c.verdict
-        query = select(*columns).where(hash_list_matches.c.image_id == image_id)
+        columns = self._table.c.list, self._table.c.reference, self._table.c.verdict
+        query = select(*columns).where(self._table.c.image_id == image_id)
         return {(row.list, row.reference): row.verdict for row in self._execute(query)}
 
     def standing(self, image_id: ImageId) -> bool:
         """Say whether any match of an image, open or confirmed, keeps it from everybody."""
         return any(verdict in _STANDING for verdict in self.verdicts(image_id).values())
 
-    def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime, but: str) -> int:
-        """Give a verdict on an image's open matches, those of the list ``but`` apart; return how many there were."""
-        open_matches = hash_list_matches.c.image_id == image_id, hash_list_matches.c.verdict == OPEN
-        statement = update(hash_list_matches).where(*open_matches, hash_list_matches.c.list != but)
+    def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime) -> int:
+        """Give a verdict on an image's open matches; return how many there were."""
+        open_matches = self._table.c.image_id == image_id, self._table.c.verdict == OPEN
+        statement = update(self._table).where(*open_matches)
         return self._execute(statement.values(verdict=verdict, decided_by=actor, decided_at=now)).rowcount
 
     def decide_entry(
@@ -75,19 +87,19 @@ class HashListMatches(Rows):
     ) -> bool:
         """Give a verdict on one match of an image, whatever it was; return whether there is such a match."""
         row = (
-            hash_list_matches.c.image_id == image_id,
-            hash_list_matches.c.list == entry[0],
-            hash_list_matches.c.reference == entry[1],
+            self._table.c.image_id == image_id,
+            self._table.c.list == entry[0],
+            self._table.c.reference == entry[1],
         )
         values = {"verdict": verdict, "decided_by": actor, "decided_at": now}
-        return self._execute(update(hash_list_matches).where(*row).values(values)).rowcount == 1
+        return self._execute(update(self._table).where(*row).values(values)).rowcount == 1
 
     def of_entry(self, entry: tuple[str, str]) -> list[HashListMatch]:
         """Return every match of an entry, in the order of profiles and images."""
         query = (
-            select(*_COLUMNS)
-            .join(images, images.c.image_id == hash_list_matches.c.image_id)
-            .where(hash_list_matches.c.list == entry[0], hash_list_matches.c.reference == entry[1])
+            select(*self._columns)
+            .join(images, images.c.image_id == self._table.c.image_id)
+            .where(self._table.c.list == entry[0], self._table.c.reference == entry[1])
             .order_by(images.c.profile_id, images.c.image_id)
         )
         return [HashListMatch(*row) for row in self._execute(query)]
@@ -95,17 +107,11 @@ class HashListMatches(Rows):
     def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[HashListMatch]:
         """Return the matches, the newest first; those with one verdict alone if it is given."""
         query = (
-            select(*_COLUMNS)
-            .join(images, images.c.image_id == hash_list_matches.c.image_id)
-            .order_by(hash_list_matches.c.found_at.desc(), hash_list_matches.c.image_id, hash_list_matches.c.distance)
+            select(*self._columns)
+            .join(images, images.c.image_id == self._table.c.image_id)
+            .order_by(self._table.c.found_at.desc(), self._table.c.image_id, self._table.c.distance)
             .limit(limit)
         )
         if verdict is not None:
-            query = query.where(hash_list_matches.c.verdict == verdict)
+            query = query.where(self._table.c.verdict == verdict)
         return [HashListMatch(*row) for row in self._execute(query)]
-
-
-# In the order of a match's fields; what is not the entry's own is its image's.
-_COLUMNS = tuple(
-    (images if name in {"profile_id", "state"} else hash_list_matches).c[name] for name in HashListMatch.__slots__
-)

@@ -74,8 +74,9 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     # Rows are locked by who reads them for a decision, which asks for the right to write.
     "hash_lists": _to(worker=_WRITE, schedule=_WRITE, operator=_WRITE),
     "screenings": _to(worker=_QUEUE, schedule=_READ, operator=_READ),
-    # The service takes verdicts on the matches of takedown notices; workers write them, and undo a notice.
-    "hash_list_matches": _to(service=_CHANGE, worker=_QUEUE, operator=_CHANGE),
+    "hash_list_matches": _to(worker=_PUT_AND_TAKE, operator=_CHANGE),
+    # The service takes verdicts on these, and nothing else of them; workers do what follows.
+    "takedown_matches": _to(service=(_S, f"{_U} (verdict, decided_by, decided_at)"), worker=_QUEUE, operator=_CHANGE),
     "takedowns": _to(service=_WRITE, worker=_CHANGE, schedule=_CHANGE, operator=_WRITE),
     "takedown_revision": _to(service=_CHANGE, worker=_CHANGE, operator=_READ),
     "view_hashes": _to(worker=_QUEUE),

@@ -37,6 +37,20 @@ takedowns = table(
     sqlite_autoincrement=True,
 )
 
+# Images that are near to a notice's picture: as ``matching_schema.hash_list_matches``, of which the service knows
+# nothing, while it takes verdicts on these. ``list`` is always the same; ``reference`` is the notice.
+takedown_matches = table(
+    "takedown_matches",
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("list", String(64), primary_key=True),
+    Column("reference", String(200), primary_key=True, index=True),
+    Column("distance", Integer, nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("decided_by", String(128)),
+    Column("decided_at", UtcDateTime),
+)
+
 # One row: it rises by one with each change of the own list. Whoever publishes a picture holds it shared.
 takedown_revision = table(
     "takedown_revision",

@@ -25,7 +25,7 @@ class ImageAnswer(BaseModel):
     state: str = Field(description="pending, ready, superseded, rejected, failed, quarantined, held or deleted.")
     reason: str | None = Field(
         description="Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a "
-        "signal, manifest_refused or original_missing) or quarantined (listed)."
+        "signal, manifest_refused or original_missing) or quarantined (listed or takedown)."
     )
     reason_detail: str | None = Field(
         description="Why it is rejected, in words for the picture's owner; null in every other state."

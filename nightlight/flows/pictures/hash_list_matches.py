@@ -45,16 +45,17 @@ def quarantine(
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
-    verdicts = tx.hash_list_matches.verdicts(image.image_id)
+    verdicts = tx.hash_list_matches.verdicts(image.image_id) | tx.takedown_matches.verdicts(image.image_id)
     found = {(listed.list, listed.reference): listed.distance for listed in reversed(entries)}
     found = {entry: bits for entry, bits in found.items() if verdicts.get(entry) != hash_list_matches.CLEARED}
     if not found:
         return False
     new = [(*entry, distance) for entry, distance in found.items() if entry not in verdicts]
-    tx.hash_list_matches.add(image.image_id, new, now)
+    tx.hash_list_matches.add(image.image_id, [row for row in new if row[0] != NOTICES], now)
+    tx.takedown_matches.add(image.image_id, [row for row in new if row[0] == NOTICES], now)
     for entry in found:
         if verdicts.get(entry) == hash_list_matches.ASIDE:
-            tx.hash_list_matches.decide_entry(image.image_id, entry, hash_list_matches.OPEN, actor=None, now=None)
+            tx.takedown_matches.decide_entry(image.image_id, entry, hash_list_matches.OPEN, actor=None, now=None)
     taken_down = any(name == NOTICES for name, _ in found)
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
@@ -68,6 +69,11 @@ def quarantine(
     metrics.HASH_LIST_MATCHES.inc()
     logs.get("screen").error("image.listed", image_id=image.image_id, count=len(found), reason=reason)
     return True
+
+
+def kept_hidden(tx: Transaction, image_id: ImageId) -> bool:
+    """Say whether an entry of a hash list or a takedown notice keeps an image from everybody."""
+    return tx.hash_list_matches.standing(image_id) or tx.takedown_matches.standing(image_id)
 
 
 def _withdraw(tx: Transaction, image: images.ImageRow, now: datetime) -> None:
@@ -97,7 +103,7 @@ class ReviewMatches:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._decide(tx, image_id, hash_list_matches.CLEARED, now, actor)
-            if not tx.hash_list_matches.standing(image_id):  # a takedown notice may keep it where it is
+            if not kept_hidden(tx, image_id):  # a takedown notice may keep it where it is
                 change_state(tx, CLEAR, image_id, now, actor=actor)
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:
@@ -116,5 +122,5 @@ class ReviewMatches:
         image = tx.images.get(image_id, lock=True)
         if image is None or image.state != images.QUARANTINED:
             raise NotFound(f"{image_id} is not in quarantine")
-        if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now, but=NOTICES):
+        if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now):
             raise NotFound(f"there is a verdict on {image_id} already")

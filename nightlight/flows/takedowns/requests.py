@@ -21,10 +21,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from nightlight import metrics
 from nightlight.catalogue import hash_list_matches, images, takedowns
-from nightlight.catalogue.events import RESTORED
-from nightlight.catalogue.image_states import CLEAR
 from nightlight.catalogue.takedowns import LIST, Takedown
-from nightlight.flows.pictures.change_state import change_state
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
@@ -176,7 +173,7 @@ class ReviewTakedowns:
     def status(self, takedown_id: str) -> TakedownStatus:
         """Return a notice and its matches; raises NotFound."""
         with self.catalogue.reading() as tx:
-            return TakedownStatus(_existing(tx, takedown_id), tx.hash_list_matches.of_entry((LIST, takedown_id)))
+            return TakedownStatus(_existing(tx, takedown_id), tx.takedown_matches.of_entry((LIST, takedown_id)))
 
     def receipts(self, takedown_id: str) -> list[dict[str, str]]:
         """Return the signed receipts of a notice, the oldest first; raises NotFound."""
@@ -189,20 +186,14 @@ class ReviewTakedowns:
 
         Raises NotFound where there is no such match, and Conflict where the notice does not stand.
         """
-        now = self.clock()
-        with self.catalogue.transaction() as tx:
-            self._decide(tx, takedown_id, image_id, hash_list_matches.CONFIRMED, actor, now)
-            enqueue(tx, kinds.TAKEDOWN, takedown_id, now)
+        self._decide(takedown_id, image_id, hash_list_matches.CONFIRMED, actor)
 
     def clear(self, takedown_id: str, image_id: ImageId, *, actor: str) -> None:
-        """Say that an image is another picture: it is rendered after all, unless something else keeps it hidden.
+        """Say that an image is another picture: a worker renders it after all, unless something else keeps it hidden.
 
         Raises as ``confirm`` does.
         """
-        now = self.clock()
-        with self.catalogue.transaction() as tx:
-            self._decide(tx, takedown_id, image_id, hash_list_matches.CLEARED, actor, now)
-            restore(tx, image_id, now, actor=actor)
+        self._decide(takedown_id, image_id, hash_list_matches.CLEARED, actor)
 
     def undo(self, takedown_id: str, *, why: str, actor: str) -> Takedown:
         """Say that a notice was wrong: a worker takes everything back that it did. Raises NotFound or Conflict."""
@@ -216,29 +207,16 @@ class ReviewTakedowns:
             tx.audit.append("takedown.undo_asked", now=now, actor=actor, detail={"takedown_id": takedown_id})
         return replace(takedown, state=takedowns.UNDOING, reason=why[:MAX_REFERENCE])
 
-    @staticmethod
-    def _decide(tx: Transaction, takedown_id: str, image_id: ImageId, verdict: str, actor: str, now: datetime) -> None:
-        if _existing(tx, takedown_id, lock=True).state != takedowns.IN_FORCE:
-            raise Conflict("verdicts are on the matches of a notice that stands")
-        image = tx.images.get(image_id)
-        if image is not None:
-            tx.profiles.get(image.profile_id, lock=True)
-            tx.images.get(image_id, lock=True)
-        entry = (LIST, takedown_id)
-        if image is None or not tx.hash_list_matches.decide_entry(image_id, entry, verdict, actor=actor, now=now):
-            raise NotFound(f"{image_id} is no match of {takedown_id}")
-        detail: dict[str, str | int] = {"takedown_id": takedown_id, "verdict": verdict}
-        tx.audit.append("takedown.verdict", now=now, actor=actor, image_id=image_id, detail=detail)
-
-
-def restore(tx: Transaction, image_id: ImageId, now: datetime, *, actor: str) -> bool:
-    """Render an image again if nothing keeps it in quarantine any more; return whether it is. Its row is locked."""
-    image = tx.images.get(image_id, lock=True)
-    if image is None or image.state != images.QUARANTINED or tx.hash_list_matches.standing(image_id):
-        return False
-    change_state(tx, CLEAR, image_id, now, actor=actor)
-    tx.events.add(image.profile_id, now, kind=RESTORED, image_id=image_id)
-    return True
+    def _decide(self, takedown_id: str, image_id: ImageId, verdict: str, actor: str) -> None:
+        now, entry = self.clock(), (LIST, takedown_id)
+        with self.catalogue.transaction() as tx:
+            if _existing(tx, takedown_id, lock=True).state != takedowns.IN_FORCE:
+                raise Conflict("verdicts are on the matches of a notice that stands")
+            if not tx.takedown_matches.decide_entry(image_id, entry, verdict, actor=actor, now=now):
+                raise NotFound(f"{image_id} is no match of {takedown_id}")
+            enqueue(tx, kinds.TAKEDOWN, takedown_id, now)
+            detail: dict[str, str | int] = {"takedown_id": takedown_id, "verdict": verdict}
+            tx.audit.append("takedown.verdict", now=now, actor=actor, image_id=image_id, detail=detail)
 
 
 def _existing(tx: Transaction, takedown_id: str, *, lock: bool = False) -> Takedown:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightlight import logs, metrics
 from nightlight.catalogue import hash_list_matches, images, takedowns
 from nightlight.catalogue.takedowns import LIST, Takedown
-from nightlight.flows.pictures.hash_list_matches import SCREENED, quarantine
-from nightlight.flows.takedowns.requests import restore
+from nightlight.flows.pictures.hash_list_matches import SCREENED
+from nightlight.flows.takedowns.hide import hide, restore
 from nightlight.flows.takedowns.search import FoundImage, NoticeHashes, hash_notice, hash_stored
 from nightlight.jobs import kinds
 from nightlight.store.interface import SEAL_BYTES, Open
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightlight.catalogue.engine import Transaction
-    from nightlight.catalogue.images import ImageRow
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.flows.takedowns.search import FindCopies, FoundCopies
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 Lumas = Callable[[bytes, str | None], tuple[Sequence[Any], Iterable[Any]]]
 TAKEN_DOWN, RESTORED = "taken down", "takedown undone"
 _WORKER = "worker"
-_COUNTED = (images.READY, images.SUPERSEDED, images.QUARANTINED, images.HELD)
 
 
 class _Picture(NamedTuple):
@@ -84,7 +82,7 @@ class RunTakedown:
         elif takedown.state == takedowns.UNDOING:
             ending = self._undo(lease, takedown)
         else:
-            ending = self._hide_confirmed(lease, takedown)
+            ending = self._follow_verdicts(lease, takedown)
         self._forget_copy(takedown)
         return ending
 
@@ -176,24 +174,27 @@ class RunTakedown:
         for copy in found.aside:
             entry, image = (LIST, takedown.takedown_id), tx.images.get(copy.image_id)
             shown = image is not None and image.state in SCREENED
-            if shown and copy.image_id not in copies and entry not in tx.hash_list_matches.verdicts(copy.image_id):
+            if shown and copy.image_id not in copies and entry not in tx.takedown_matches.verdicts(copy.image_id):
                 row = (*entry, copy.distance)
-                tx.hash_list_matches.add(copy.image_id, [row], now, verdict=hash_list_matches.ASIDE)
+                tx.takedown_matches.add(copy.image_id, [row], now, verdict=hash_list_matches.ASIDE)
         return hidden
 
-    def _hide_confirmed(self, lease: Lease, takedown: Takedown) -> str:
-        """Hide what a person confirmed and is still shown: a match that was set aside."""
+    def _follow_verdicts(self, lease: Lease, takedown: Takedown) -> str:
+        """Hide what a person confirmed and is still shown, since it was set aside; show what a person cleared."""
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             current = tx.takedowns.get(takedown.takedown_id, lock=True)
             hidden = 0
-            if current is not None and current.state == takedowns.IN_FORCE:
-                for match in tx.hash_list_matches.of_entry((LIST, takedown.takedown_id)):
-                    if match.verdict == hash_list_matches.CONFIRMED and match.state in SCREENED:
-                        copy = FoundImage(match.image_id, match.profile_id, match.distance, b"")
-                        hidden += hide(tx, takedown.takedown_id, copy, now)
-                if hidden:
-                    tx.takedowns.set(takedown.takedown_id, hidden=current.hidden + hidden)
+            standing = current is not None and current.state == takedowns.IN_FORCE
+            for match in tx.takedown_matches.of_entry((LIST, takedown.takedown_id)) if standing else ():
+                if match.verdict == hash_list_matches.CONFIRMED and match.state in SCREENED:
+                    copy = FoundImage(match.image_id, match.profile_id, match.distance, b"")
+                    hidden += hide(tx, takedown.takedown_id, copy, now)
+                elif match.verdict == hash_list_matches.CLEARED and match.state == images.QUARANTINED:
+                    tx.profiles.get(match.profile_id, lock=True)
+                    restore(tx, match.image_id, now)
+            if current is not None and hidden:
+                tx.takedowns.set(takedown.takedown_id, hidden=current.hidden + hidden)
             tx.jobs.finish(lease, now)
         return takedown.state
 
@@ -208,13 +209,13 @@ class RunTakedown:
                 return "nothing"
             tx.takedowns.change_list()
             restored = 0
-            for match in tx.hash_list_matches.of_entry(entry):
+            for match in tx.takedown_matches.of_entry(entry):
                 tx.profiles.get(match.profile_id, lock=True)
                 tx.images.get(match.image_id, lock=True)
                 if match.verdict != hash_list_matches.CLEARED:
                     cleared = hash_list_matches.CLEARED
-                    tx.hash_list_matches.decide_entry(match.image_id, entry, cleared, actor=_WORKER, now=now)
-                restored += restore(tx, match.image_id, now, actor=_WORKER)
+                    tx.takedown_matches.decide_entry(match.image_id, entry, cleared, actor=_WORKER, now=now)
+                restored += restore(tx, match.image_id, now)
             tx.takedowns.set(takedown.takedown_id, state=takedowns.UNDONE, hashes=None, undone_at=now)
             self._write_receipt(tx, takedown, RESTORED, now, images=restored)
             detail: dict[str, str | int] = {"takedown_id": takedown.takedown_id, "restored": restored}
@@ -260,26 +261,6 @@ class RunTakedown:
                 actor=_WORKER,
                 detail={"takedown_id": takedown.takedown_id},
             )
-
-
-def hide(tx: Transaction, takedown_id: str, copy: FoundImage, now: datetime) -> bool:
-    """Keep an image from everybody for a notice, in the caller's transaction; return whether it is hidden for it.
-
-    One that a person cleared stays as it is. One that is in quarantine or held already is kept there by this, too.
-    """
-    from nightlight.matching.list_index import ListIndexMatch
-
-    tx.profiles.get(copy.profile_id, lock=True)
-    image: ImageRow | None = tx.images.get(copy.image_id, lock=True)
-    if image is None or image.state not in _COUNTED:
-        return False
-    if image.state in SCREENED:
-        return quarantine(tx, image, [ListIndexMatch(LIST, takedown_id, copy.distance)], now)
-    entry = (LIST, takedown_id)
-    verdict = tx.hash_list_matches.verdicts(image.image_id).get(entry)
-    if verdict is None:
-        tx.hash_list_matches.add(image.image_id, [(*entry, copy.distance)], now)
-    return verdict != hash_list_matches.CLEARED
 
 
 def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:

@@ -13,7 +13,7 @@ Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Add three tables and two columns."""
+    """Add four tables and two columns."""
     op.create_table(
         "takedowns",
         sa.Column("sequence", Serial, autoincrement=True, nullable=False),
@@ -42,6 +42,20 @@ def upgrade() -> None:
     op.create_index(op.f("ix_takedowns_image_id"), "takedowns", ["image_id"], unique=False)
     op.create_index(op.f("ix_takedowns_revision"), "takedowns", ["revision"], unique=False)
     op.create_index("ix_takedowns_state_due_at", "takedowns", ["state", "due_at"], unique=False)
+    op.create_table(
+        "takedown_matches",
+        sa.Column("image_id", sa.String(length=32), nullable=False),
+        sa.Column("list", sa.String(length=64), nullable=False),
+        sa.Column("reference", sa.String(length=200), nullable=False),
+        sa.Column("distance", sa.Integer(), nullable=False),
+        sa.Column("found_at", Moment, nullable=False),
+        sa.Column("verdict", sa.String(length=16), nullable=False),
+        sa.Column("decided_by", sa.String(length=128), nullable=True),
+        sa.Column("decided_at", Moment, nullable=True),
+        sa.ForeignKeyConstraint(["image_id"], ["images.image_id"], name=op.f("fk_takedown_matches_image_id")),
+        sa.PrimaryKeyConstraint("image_id", "list", "reference", name=op.f("pk_takedown_matches")),
+    )
+    op.create_index(op.f("ix_takedown_matches_reference"), "takedown_matches", ["reference"], unique=False)
     op.create_table(
         "takedown_revision",
         sa.Column("only", sa.Integer(), autoincrement=False, nullable=False),
