@@ -56,7 +56,7 @@ TIMES = 40
 
 def recall(times, dice):
     """Return, for each kind of copy, how many there were, how many were found, and the largest distance."""
-    found = {kind: [] for kind in COPIES}
+    beyond = {kind: [] for kind in COPIES}
     for _, picture in photographs():
         queries = hash_notice(candidate_lumas(picture), window_lumas(picture)).queries
         limits = {WHOLE_WITHIN: [], WINDOW_WITHIN: []}
@@ -69,8 +69,8 @@ def recall(times, dice):
                 over = min(
                     int(distance(hashes, view).min()) - within for within, hashes in stacked.items() for view in views
                 )
-                found[kind].append(over)
-    return {kind: (len(over), sum(bits <= 0 for bits in over), max(over)) for kind, over in found.items()}
+                beyond[kind].append(over)
+    return {kind: (len(over), sum(bits <= 0 for bits in over), max(over)) for kind, over in beyond.items()}
 
 
 def fill_index(folder, count, dice):
