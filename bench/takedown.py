@@ -20,6 +20,7 @@ from nightlight import one_thread  # noqa: F401 - before numpy is imported
 # isort: split
 
 import numpy as np
+import structlog
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
@@ -55,7 +56,7 @@ TIMES = 40
 
 def recall(times, dice):
     """Return, for each kind of copy, how many there were, how many were found, and the largest distance."""
-    found = {kind: [] for kind in COPIES}
+    beyond = {kind: [] for kind in COPIES}
     for _, picture in photographs():
         queries = hash_notice(candidate_lumas(picture), window_lumas(picture)).queries
         limits = {WHOLE_WITHIN: [], WINDOW_WITHIN: []}
@@ -68,8 +69,8 @@ def recall(times, dice):
                 over = min(
                     int(distance(hashes, view).min()) - within for within, hashes in stacked.items() for view in views
                 )
-                found[kind].append(over)
-    return {kind: (len(over), sum(bits <= 0 for bits in over), max(over)) for kind, over in found.items()}
+                beyond[kind].append(over)
+    return {kind: (len(over), sum(bits <= 0 for bits in over), max(over)) for kind, over in beyond.items()}
 
 
 def fill_index(folder, count, dice):
@@ -169,15 +170,15 @@ def false_matches(folder, pictures, entries):
     hashes = np.stack(listed[:entries])
     keys = np.zeros((entries, 2), ">u8")
     keys[:, 1] = np.arange(entries)
-    found, nearest = 0, 256
+    matched, nearest = 0, 256
     with HashIndex(folder, write=True) as index:
         index.build([(hashes, keys.view(np.uint8).reshape(-1, 16))])
         for place in range(pictures):
             turns = pdq(square_luma(rendering(place), 512)).hashes
             near_ = [match.distance for turn in turns for match in index.search_beyond(turn, within=64)]
             nearest = min([nearest, *near_])
-            found += any(bits <= WHOLE_WITHIN for bits in near_)
-    return found, nearest
+            matched += any(bits <= WHOLE_WITHIN for bits in near_)
+    return matched, nearest
 
 
 def main():
@@ -191,14 +192,15 @@ def main():
     parser.add_argument("--parts", default="recall,dark,false")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))  # a line for each image says nothing
     if options.quick:
         options.hashes, options.copies, options.pictures, options.entries, options.times = 100_000, 50, 100, 2_000, 2
     console, dice, figures = Console(width=110, highlight=False), np.random.default_rng(7), {}
     if "recall" in options.parts:
         table = Table("copy", "tried", "found", "share", "bits beyond the limit at most")
-        for kind, (tried, found, most) in recall(options.times, dice).items():
-            figures[kind] = {"tried": tried, "found": found}
-            table.add_row(kind, f"{tried:,}", f"{found:,}", f"{found / tried:.3f}", str(max(0, most)))
+        for kind, (tried, matched, most) in recall(options.times, dice).items():
+            figures[kind] = {"tried": tried, "found": matched}
+            table.add_row(kind, f"{tried:,}", f"{matched:,}", f"{matched / tried:.3f}", str(max(0, most)))
         console.print(table)
     if "dark" in options.parts:
         with tempfile.TemporaryDirectory() as folder:
@@ -210,18 +212,18 @@ def main():
         )
     if "false" in options.parts:
         with tempfile.TemporaryDirectory() as folder:
-            found, nearest = false_matches(Path(folder), options.pictures, options.entries)
+            matched, nearest = false_matches(Path(folder), options.pictures, options.entries)
         bound = 3 / (options.pictures * options.entries * 8)
         figures["false"] = {
-            "found": found,
+            "found": matched,
             "nearest": nearest,
             "pictures": options.pictures,
             "entries": options.entries,
         }
         console.print(
-            f"{options.pictures:,} unrelated renderings against {options.entries:,} entries: {found} matched; the "
+            f"{options.pictures:,} unrelated renderings against {options.entries:,} entries: {matched} matched; the "
             f"nearest pair {nearest} bits apart"
-            + (f"; a comparison matches less than once in {1 / bound:.1e} (95 %)" if not found else "")
+            + (f"; a comparison matches less than once in {1 / bound:.1e} (95 %)" if not matched else "")
         )
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2))

@@ -24,9 +24,9 @@ _MOST_SIDE = 1024
 def photographs() -> Iterator[tuple[str, Image.Image]]:
     """Yield (name, picture) of the photographs of those packages that are installed."""
     for package, names in PHOTOGRAPHS.items():
-        found = find_spec(package)
-        for name in names if found is not None and found.origin else ():
-            picture = Image.open(Path(found.origin).parent / _FOLDERS[package] / name).convert("RGB")
+        module = find_spec(package)
+        for name in names if module is not None and module.origin else ():
+            picture = Image.open(Path(module.origin).parent / _FOLDERS[package] / name).convert("RGB")
             picture.thumbnail((_MOST_SIDE, _MOST_SIDE))
             yield name, picture
 

@@ -82,7 +82,7 @@ class TakedownWorld:
                 return endings
             endings += [run[task](job_id, redelivered=False) for task, job_id in sent]
 
-    def told(self, kind=TAKEN_DOWN):
+    def events(self, kind=TAKEN_DOWN):
         """Return (profile, image) of the events of a kind that wait to be delivered."""
         with self.catalogue.reading() as tx:
             rows = tx.connection.execute(events_table.select().where(events_table.c.kind == kind))

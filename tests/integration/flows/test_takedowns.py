@@ -77,7 +77,7 @@ def test_every_copy_of_an_image_is_hidden_at_once_and_nothing_else(world, pictur
             assert (image.state, image.reason) == (images.QUARANTINED, "takedown"), name
         assert given_out <= tx.revocations.names()
         assert tx.images.get(other).state == images.READY
-    assert world.told() == {
+    assert world.events() == {
         (f"{profile_id}-a", named), *((f"{profile_id}-{name}", image_id) for name, image_id in copies.items())
     }  # fmt: skip
     status = world.review.status(takedown_id)
@@ -99,7 +99,7 @@ def test_a_copy_is_not_published_while_the_notice_stands_and_is_once_it_is_undon
     for name, image_id in {"a": named, **later}.items():
         assert world.shown(f"{profile_id}-{name}") == image_id
         assert world.services.state(image_id) == images.READY
-    assert len(world.told(RESTORED)) == 4
+    assert len(world.events(RESTORED)) == 4
     assert not world.review.status(takedown_id).waits
     again = world.upload(f"{profile_id}-z", jpeg(picture))
     assert world.services.state(again) == images.READY
