@@ -31,7 +31,7 @@ takedowns = table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("hidden_at", UtcDateTime),
+    Column("dark_at", UtcDateTime),
     Column("undone_at", UtcDateTime),
     Index("ix_takedowns_state_due_at", "state", "due_at"),
     sqlite_autoincrement=True,

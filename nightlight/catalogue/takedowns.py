@@ -44,7 +44,7 @@ class Takedown:
     received_at: datetime
     due_at: datetime
     created_at: datetime
-    hidden_at: datetime | None
+    dark_at: datetime | None
     undone_at: datetime | None
     sequence: int = 0
     revision: int = 0

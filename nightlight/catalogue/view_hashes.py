@@ -1,4 +1,4 @@
-"""The hashes of images' views, by which copies of a picture are found among all that is published."""
+"""The hashes of images' views, by which copies of a picture are by_number among all that is published."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class ViewHashes(Rows):
         """Return the images with these numbers; those that are not here any more are left out."""
         columns = view_hashes.c.number, images.c.image_id, images.c.profile_id, images.c.state, view_hashes.c.hashes
         query = select(*columns).join(images, images.c.image_id == view_hashes.c.image_id)
-        found: dict[int, HashedImage] = {}
+        by_number: dict[int, HashedImage] = {}
         for begin in range(0, len(numbers), _IN_ONE_QUERY):
             part = numbers[begin : begin + _IN_ONE_QUERY]
             rows = self._execute(query.where(view_hashes.c.number.in_(part)))
-            found.update({row.number: HashedImage(*row) for row in rows})
-        return found
+            by_number.update({row.number: HashedImage(*row) for row in rows})
+        return by_number
 
     def of_image(self, image_id: ImageId) -> bytes:
         """Return the hashes of an image's views, nothing where there are none."""

@@ -29,7 +29,7 @@ _WAITS = 2
 _LOOK_S = 0.5
 # What is told of a notice; its hashes and keys are nobody's to read.
 _HIDDEN = ("hashes", "sealed_key", "copy_key", "sequence", "revision")
-_COLUMNS = ("takedown_id", "state", "kind", "reference", "hidden", "received_at", "due_at", "hidden_at")
+_COLUMNS = ("takedown_id", "state", "kind", "reference", "hidden", "received_at", "due_at", "dark_at")
 _MATCH_COLUMNS = ("image_id", "profile_id", "state", "distance", "verdict", "decided_by", "decided_at")
 
 

@@ -75,11 +75,11 @@ class TakedownAnswer(BaseModel):
     received_at: str = Field(description="RFC 3339.")
     due_at: str = Field(description="When the policy wants every copy hidden (RFC 3339).")
     created_at: str
-    hidden_at: str | None = Field(description="When every copy was hidden (RFC 3339).")
+    dark_at: str | None = Field(description="When every copy was hidden (RFC 3339).")
     undone_at: str | None
 
 
-class MatchAnswer(BaseModel):
+class CopyAnswer(BaseModel):
     """An image that is near to a notice's picture."""
 
     image_id: str
@@ -95,7 +95,7 @@ class MatchAnswer(BaseModel):
 class TakedownMatchesAnswer(TakedownAnswer):
     """A notice with its matches."""
 
-    matches: list[MatchAnswer]
+    matches: list[CopyAnswer]
 
 
 class TakedownsAnswer(BaseModel):
@@ -108,8 +108,8 @@ def _plain(takedown: Takedown) -> TakedownAnswer:
     return answer(TakedownAnswer, takedown)
 
 
-def _match(match: HashListMatch) -> MatchAnswer:
-    return answer(MatchAnswer, match)
+def _match(match: HashListMatch) -> CopyAnswer:
+    return answer(CopyAnswer, match)
 
 
 def _with_matches(status: TakedownStatus) -> TakedownMatchesAnswer:

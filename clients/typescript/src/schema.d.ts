@@ -720,6 +720,113 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/takedowns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listed
+         * @description Return notices.
+         */
+        get: operations["listed_v1_takedowns_get"];
+        put?: never;
+        /**
+         * Place
+         * @description Place a notice: on an image of ours (JSON), or on a picture (a form with `file` and `notice`).
+         *
+         *     202 means that it is safely stored; a worker finds every copy and hides all of them in one transaction, and no copy
+         *     can be published while the notice stands. Ask `GET /v1/takedowns/{takedown_id}` what came of it.
+         */
+        post: operations["place_v1_takedowns_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/takedowns/{takedown_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get
+         * @description Return a notice and its matches.
+         */
+        get: operations["get_v1_takedowns__takedown_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/takedowns/{takedown_id}/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Receipts
+         * @description Return a notice's signed receipts: one when its copies were hidden, one when it was undone.
+         */
+        get: operations["receipts_v1_takedowns__takedown_id__receipts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/takedowns/{takedown_id}/matches/{image_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decide
+         * @description Confirm that an image is the notice's picture, or clear it: it is rendered again.
+         */
+        post: operations["decide_v1_takedowns__takedown_id__matches__image_id__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/takedowns/{takedown_id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo
+         * @description Undo a wrong notice: a worker renders again whatever nothing else keeps hidden.
+         */
+        post: operations["undo_v1_takedowns__takedown_id__undo_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/import-notifications": {
         parameters: {
             query?: never;
@@ -797,7 +904,7 @@ export interface paths {
         put?: never;
         /**
          * Approve
-         * @description Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it.
+         * @description Approve of a hold's end. Once two of the approvers have, neither of whom placed it, the vault keeper ends it.
          */
         post: operations["approve_v1_holds__hold_id__approvals_post"];
         delete?: never;
@@ -1193,6 +1300,34 @@ export interface components {
             supportedCapabilities: string[];
         };
         /**
+         * CopyAnswer
+         * @description An image that is near to a notice's picture.
+         */
+        CopyAnswer: {
+            /** Image Id */
+            image_id: string;
+            /** Profile Id */
+            profile_id: string;
+            /** State */
+            state: string;
+            /**
+             * Distance
+             * @description Between perceptual hashes, of 256 bits.
+             */
+            distance: number;
+            /**
+             * Verdict
+             * @description open or confirmed (hidden), aside (not hidden until confirmed) or cleared.
+             */
+            verdict: string;
+            /** Found At */
+            found_at: string;
+            /** Decided By */
+            decided_by: string | null;
+            /** Decided At */
+            decided_at: string | null;
+        };
+        /**
          * DecisionAnswer
          * @description A URL to fetch, and when it stops working. The same shape whatever was decided.
          */
@@ -1572,7 +1707,7 @@ export interface components {
             state: string;
             /**
              * Reason
-             * @description Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a signal, manifest_refused or original_missing) or quarantined (listed).
+             * @description Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a signal, manifest_refused or original_missing) or quarantined (listed or takedown).
              */
             reason: string | null;
             /**
@@ -1996,6 +2131,112 @@ export interface components {
             context?: string;
         };
         /**
+         * TakedownAnswer
+         * @description A notice as it stands.
+         */
+        TakedownAnswer: {
+            /** Takedown Id */
+            takedown_id: string;
+            /**
+             * State
+             * @description pending, in_force, rejected, failed, undoing or undone.
+             */
+            state: string;
+            /**
+             * Reason
+             * @description Why it was rejected or failed (an error code), or undone.
+             */
+            reason: string | null;
+            /** Kind */
+            kind: string;
+            /** Reference */
+            reference: string;
+            /** Image Id */
+            image_id: string | null;
+            /**
+             * Hidden
+             * @description How many images were hidden when it came into force, or confirmed since.
+             */
+            hidden: number;
+            /**
+             * Received At
+             * @description RFC 3339.
+             */
+            received_at: string;
+            /**
+             * Due At
+             * @description When the policy wants every copy hidden (RFC 3339).
+             */
+            due_at: string;
+            /** Created At */
+            created_at: string;
+            /**
+             * Dark At
+             * @description When every copy was hidden (RFC 3339).
+             */
+            dark_at: string | null;
+            /** Undone At */
+            undone_at: string | null;
+        };
+        /**
+         * TakedownMatchesAnswer
+         * @description A notice with its matches.
+         */
+        TakedownMatchesAnswer: {
+            /** Takedown Id */
+            takedown_id: string;
+            /**
+             * State
+             * @description pending, in_force, rejected, failed, undoing or undone.
+             */
+            state: string;
+            /**
+             * Reason
+             * @description Why it was rejected or failed (an error code), or undone.
+             */
+            reason: string | null;
+            /** Kind */
+            kind: string;
+            /** Reference */
+            reference: string;
+            /** Image Id */
+            image_id: string | null;
+            /**
+             * Hidden
+             * @description How many images were hidden when it came into force, or confirmed since.
+             */
+            hidden: number;
+            /**
+             * Received At
+             * @description RFC 3339.
+             */
+            received_at: string;
+            /**
+             * Due At
+             * @description When the policy wants every copy hidden (RFC 3339).
+             */
+            due_at: string;
+            /** Created At */
+            created_at: string;
+            /**
+             * Dark At
+             * @description When every copy was hidden (RFC 3339).
+             */
+            dark_at: string | null;
+            /** Undone At */
+            undone_at: string | null;
+            /** Matches */
+            matches: components["schemas"]["CopyAnswer"][];
+        };
+        /**
+         * TakedownsAnswer
+         * @description Notices, the newest first; at most a thousand.
+         */
+        TakedownsAnswer: {
+            /** Takedowns */
+            takedowns: components["schemas"]["TakedownAnswer"][];
+        };
+        /**
          * TraceAnswer
          * @description One trace.
          */
@@ -2030,6 +2271,28 @@ export interface components {
              */
             finished_at: string | null;
             result: components["schemas"]["ResultAnswer"] | null;
+        };
+        /**
+         * UndoBody
+         * @description Why a notice is undone.
+         */
+        UndoBody: {
+            /**
+             * Why
+             * @description No name of a person.
+             */
+            why: string;
+        };
+        /**
+         * VerdictBody
+         * @description What a person says of a match.
+         */
+        VerdictBody: {
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "confirmed" | "cleared";
         };
         /**
          * ViewAnswer
@@ -2175,7 +2438,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2229,7 +2492,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2268,7 +2531,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2307,7 +2570,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2346,7 +2609,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2385,7 +2648,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2431,7 +2694,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2599,7 +2862,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2640,7 +2903,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2685,7 +2948,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -2724,7 +2987,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The platform's own opaque id. */
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
             };
             cookie?: never;
@@ -3172,7 +3435,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The platform's own opaque id, percent-encoded. */
                 profile_id: string;
+                /** @description The platform's own opaque id, percent-encoded. */
                 viewer_id: string;
             };
             cookie?: never;
@@ -3836,6 +4101,281 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listed_v1_takedowns_get: {
+        parameters: {
+            query?: {
+                /** @description Those that ended too. */
+                ended?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakedownsAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    place_v1_takedowns_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                    /** @description JSON: `kind` (intimate_image, child_abuse or other), `reference` and, optionally, `received_at`. */
+                    notice?: string;
+                };
+                "application/json": {
+                    /**
+                     * Kind
+                     * @description What it is about.
+                     * @enum {string}
+                     */
+                    kind: "intimate_image" | "child_abuse" | "other";
+                    /**
+                     * Reference
+                     * @description The case's number; no name of a person.
+                     */
+                    reference: string;
+                    /**
+                     * Received At
+                     * @description When the platform received it: its clock begins then. Without it: now.
+                     */
+                    received_at?: string | null;
+                    /** Image Id */
+                    image_id: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakedownAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_v1_takedowns__takedown_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakedownMatchesAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receipts_v1_takedowns__takedown_id__receipts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiptAnswer"][];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_v1_takedowns__takedown_id__matches__image_id__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_v1_takedowns__takedown_id__undo_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndoBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakedownAnswer"];
+                };
             };
             /** @description Refused: the problem says why. */
             "4XX": {

@@ -46,17 +46,17 @@ def quarantine(
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
     verdicts = tx.hash_list_matches.verdicts(image.image_id) | tx.takedown_matches.verdicts(image.image_id)
-    found = {(listed.list, listed.reference): listed.distance for listed in reversed(entries)}
-    found = {entry: bits for entry, bits in found.items() if verdicts.get(entry) != hash_list_matches.CLEARED}
-    if not found:
+    distances = {(listed.list, listed.reference): listed.distance for listed in reversed(entries)}
+    distances = {entry: bits for entry, bits in distances.items() if verdicts.get(entry) != hash_list_matches.CLEARED}
+    if not distances:
         return False
-    new = [(*entry, distance) for entry, distance in found.items() if entry not in verdicts]
+    new = [(*entry, distance) for entry, distance in distances.items() if entry not in verdicts]
     tx.hash_list_matches.add(image.image_id, [row for row in new if row[0] != NOTICES], now)
     tx.takedown_matches.add(image.image_id, [row for row in new if row[0] == NOTICES], now)
-    for entry in found:
+    for entry in distances:
         if verdicts.get(entry) == hash_list_matches.ASIDE:
             tx.takedown_matches.decide_entry(image.image_id, entry, hash_list_matches.OPEN, actor=None, now=None)
-    taken_down = any(name == NOTICES for name, _ in found)
+    taken_down = any(name == NOTICES for name, _ in distances)
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
     reason = TAKEDOWN if taken_down else LISTED
@@ -67,11 +67,11 @@ def quarantine(
         detail: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor=actor, image_id=image.image_id, detail=detail)
     metrics.HASH_LIST_MATCHES.inc()
-    logs.get("screen").error("image.listed", image_id=image.image_id, count=len(found), reason=reason)
+    logs.get("screen").error("image.listed", image_id=image.image_id, count=len(distances), reason=reason)
     return True
 
 
-def kept_hidden(tx: Transaction, image_id: ImageId) -> bool:
+def kept_dark(tx: Transaction, image_id: ImageId) -> bool:
     """Say whether an entry of a hash list or a takedown notice keeps an image from everybody."""
     return tx.hash_list_matches.standing(image_id) or tx.takedown_matches.standing(image_id)
 
@@ -103,7 +103,7 @@ class ReviewMatches:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._decide(tx, image_id, hash_list_matches.CLEARED, now, actor)
-            if not kept_hidden(tx, image_id):  # a takedown notice may keep it where it is
+            if not kept_dark(tx, image_id):  # a takedown notice may keep it where it is
                 change_state(tx, CLEAR, image_id, now, actor=actor)
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:

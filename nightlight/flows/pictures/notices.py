@@ -69,11 +69,11 @@ class NoticeScreening:
             NearQuery(query, WHOLE_WITHIN if turn in {UPRIGHT, MIRRORED} else WINDOW_WITHIN, 1)
             for turn, query in _queries(hashes)
         ]
-        found = search_all(index, queries)
+        neighbours = search_all(index, queries)
         with self.catalogue.reading() as tx:
-            standing = tx.takedowns.standing(sorted({near.number for _, near in found}))
+            standing = tx.takedowns.standing(sorted({near.number for _, near in neighbours}))
         nearest: dict[str, int] = {}
-        for _, near in found:
+        for _, near in neighbours:
             notice = standing.get(near.number)
             if notice is not None and near.place not in notice.aside:
                 nearest[notice.takedown_id] = min(near.distance, nearest.get(notice.takedown_id, near.distance))

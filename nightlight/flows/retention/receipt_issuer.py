@@ -67,9 +67,9 @@ class ReceiptIssuer:
         tx.receipts.add(receipt_id, image_id, payload, envelope, now, subject=named)
 
     def write_statement(
-        self, tx: Transaction, subject: str, kind: str, told: Mapping[str, Any], *, asked_at: datetime, now: datetime
+        self, tx: Transaction, subject: str, kind: str, facts: Mapping[str, Any], *, asked_at: datetime, now: datetime
     ) -> None:
-        """Add a receipt of something that erases nothing to the chain; it tells ``told``. Likewise."""
+        """Add a receipt of something that erases nothing to the chain; it tells ``facts``. Likewise."""
         receipt_id = secrets.token_hex(16)
         content = {
             "receipt_id": receipt_id,
@@ -78,7 +78,7 @@ class ReceiptIssuer:
             "asked_at": asked_at.isoformat(),
             "erased_at": now.isoformat(),
             "residuals": [],
-            **told,
+            **facts,
         }
         payload, envelope = issue_receipt(self.key, content, (), tx.receipts.head())
         tx.receipts.add(receipt_id, ImageId(subject), payload, envelope, now)

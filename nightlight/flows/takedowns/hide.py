@@ -9,7 +9,7 @@ from nightlight.catalogue.events import RESTORED
 from nightlight.catalogue.image_states import CLEAR
 from nightlight.catalogue.takedowns import LIST
 from nightlight.flows.pictures.change_state import change_state
-from nightlight.flows.pictures.hash_list_matches import SCREENED, kept_hidden, quarantine
+from nightlight.flows.pictures.hash_list_matches import SCREENED, kept_dark, quarantine
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,7 +46,7 @@ def hide(tx: Transaction, takedown_id: str, copy: FoundImage, now: datetime) -> 
 def restore(tx: Transaction, image_id: ImageId, now: datetime) -> bool:
     """Render an image again if nothing keeps it in quarantine any more; return whether it is. Its row is locked."""
     image = tx.images.get(image_id, lock=True)
-    if image is None or image.state != images.QUARANTINED or kept_hidden(tx, image_id):
+    if image is None or image.state != images.QUARANTINED or kept_dark(tx, image_id):
         return False
     change_state(tx, CLEAR, image_id, now, actor=_WORKER)
     tx.events.add(image.profile_id, now, kind=RESTORED, image_id=image_id)

@@ -104,7 +104,7 @@ class PlaceTakedowns:
             self._write(tx, takedown, now)
         return takedown
 
-    def _new(self, notice: Notice, actor: str, now: datetime, state: str, **of: str | ImageId | None) -> Takedown:
+    def _new(self, notice: Notice, actor: str, now: datetime, state: str, **picture: str | ImageId | None) -> Takedown:
         received_at = notice.received_at or now
         if notice.kind not in KINDS:
             raise InvalidInput(f"a notice's kind is {', '.join(KINDS)}", pointer="/kind")
@@ -113,9 +113,9 @@ class PlaceTakedowns:
         if received_at > now + _CLOCKS_DIFFER:
             raise InvalidInput("a notice was received in the past", pointer="/received_at")
         due_at = received_at + timedelta(hours=self.hours())
-        blank = dict.fromkeys(("reason", "image_id", "copy_key", "hidden_at", "undone_at", "sealed_key"))
+        blank = dict.fromkeys(("reason", "image_id", "copy_key", "dark_at", "undone_at", "sealed_key"))
         return Takedown(
-            **{**blank, **of},  # type: ignore[arg-type]
+            **{**blank, **picture},  # type: ignore[arg-type]
             takedown_id=secrets.token_hex(16),
             state=state,
             kind=notice.kind,

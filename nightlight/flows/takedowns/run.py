@@ -94,31 +94,31 @@ class RunTakedown:
             return self._end(lease, takedowns.REJECTED, error.code)
         self._join(takedown, picture.hashes)
         # An index that is built anew may take minutes: what was indexed until then stays.
-        found = self.find.find(picture.hashes, until=time.monotonic() + self.runner.limits.time_limit_s / 2)
+        everywhere = self.find.find(picture.hashes, until=time.monotonic() + self.runner.limits.time_limit_s / 2)
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             current = tx.takedowns.get(takedown.takedown_id, lock=True)
             if current is None or current.state != takedowns.PENDING:  # it is to be undone: that job takes it all back
                 tx.jobs.finish(lease, now)
                 return "nothing"
-            hidden = self._hide_all(tx, takedown, found, picture.image_id, now)
+            hidden = self._hide_all(tx, takedown, everywhere, picture.image_id, now)
             tx.takedowns.set(
                 takedown.takedown_id,
                 state=takedowns.IN_FORCE,
                 hidden=hidden,
-                aside=found.aside_entries,
-                hidden_at=now,
+                aside=everywhere.aside_entries,
+                dark_at=now,
             )
-            if found.aside_entries:
+            if everywhere.aside_entries:
                 tx.takedowns.change_list()
             self._write_receipt(tx, takedown, TAKEN_DOWN, now, images=hidden)
             detail: dict[str, str | int] = {
-                "takedown_id": takedown.takedown_id, "hidden": hidden, "aside": len(found.aside),
+                "takedown_id": takedown.takedown_id, "hidden": hidden, "aside": len(everywhere.aside),
             }  # fmt: skip
             tx.audit.append("takedown.in_force", now=now, actor=_WORKER, detail=detail)
             tx.jobs.finish(lease, now)
-        logs.get("takedown").info("takedown.in_force", count=hidden, detail=f"{len(found.aside)} set aside")
-        if found.aside:
+        logs.get("takedown").info("takedown.in_force", count=hidden, detail=f"{len(everywhere.aside)} set aside")
+        if everywhere.aside:
             metrics.TAKEDOWNS.labels("set_aside").inc()
         return takedowns.IN_FORCE
 
@@ -160,10 +160,10 @@ class RunTakedown:
                 tx.takedowns.set(takedown.takedown_id, hashes=hashes.entries, revision=tx.takedowns.change_list())
 
     def _hide_all(
-        self, tx: Transaction, takedown: Takedown, found: FoundCopies, named: ImageId | None, now: datetime
+        self, tx: Transaction, takedown: Takedown, everywhere: FoundCopies, named: ImageId | None, now: datetime
     ) -> int:
         """Hide every copy, and write down those that wait for a person; return how many images are hidden."""
-        copies = {copy.image_id: copy for copy in found.copies}
+        copies = {copy.image_id: copy for copy in everywhere.copies}
         if named is not None:
             image = tx.images.get(named)
             if image is not None:
@@ -171,7 +171,7 @@ class RunTakedown:
         hidden = 0
         for copy in sorted(copies.values(), key=lambda copy: (copy.profile_id, copy.image_id)):
             hidden += hide(tx, takedown.takedown_id, copy, now)
-        for copy in found.aside:
+        for copy in everywhere.aside:
             entry, image = (LIST, takedown.takedown_id), tx.images.get(copy.image_id)
             shown = image is not None and image.state in SCREENED
             if shown and copy.image_id not in copies and entry not in tx.takedown_matches.verdicts(copy.image_id):
@@ -226,13 +226,13 @@ class RunTakedown:
 
     def _write_receipt(self, tx: Transaction, takedown: Takedown, kind: str, now: datetime, *, images: int) -> None:
         if self.receipts is not None:
-            told = {
+            facts = {
                 "notice_kind": takedown.kind,
                 "received_at": takedown.received_at.isoformat(),
                 "due_at": takedown.due_at.isoformat(),
                 "images": images,
             }
-            self.receipts.write_statement(tx, takedown.takedown_id, kind, told, asked_at=takedown.created_at, now=now)
+            self.receipts.write_statement(tx, takedown.takedown_id, kind, facts, asked_at=takedown.created_at, now=now)
 
     def _end(self, lease: Lease, state: str, reason: str) -> str:
         now = self.runner.clock()

@@ -108,15 +108,15 @@ class FindCopies:
 
         Raises Conflict where another process holds an index, and IndexBehind as ``SyncedIndex.search`` does.
         """
-        found: dict[ImageId, FoundImage] = {}
+        by_image: dict[ImageId, FoundImage] = {}
         for entry, image in [*self._by_views(hashes, until), *self._by_renditions(hashes, until)]:
-            known = found.setdefault(image.image_id, image)
+            known = by_image.setdefault(image.image_id, image)
             known.distance = min(known.distance, image.distance)
             known.entries.add(entry)
-        aside = self._set_aside(found.values())
+        aside = self._set_aside(by_image.values())
         copies: list[FoundImage] = []
         only_aside: list[FoundImage] = []
-        for image in found.values():
+        for image in by_image.values():
             (only_aside if image.entries <= aside else copies).append(image)
         return FoundCopies(copies, only_aside, sorted(aside))
 
@@ -127,27 +127,27 @@ class FindCopies:
             images = tx.view_hashes.images(sorted({match.number for _, match in near}))
         gone = {(match.number, match.place) for _, match in near if match.number not in images}
         index.forget(sorted(gone))
-        found = []
+        pairs = []
         for place, match in near:
             image = images.get(match.number)
             if image is not None:
                 whole = bytes(image.hashes[:_HASH_BYTES])
                 copy = FoundImage(image.image_id, image.profile_id, match.distance, whole)
-                found.append((hashes.queries[place][0], copy))
-        return found
+                pairs.append((hashes.queries[place][0], copy))
+        return pairs
 
     def _by_renditions(self, hashes: NoticeHashes, until: float | None) -> list[tuple[int, FoundImage]]:
         whole = [(entry, query) for entry, query in hashes.queries if query.flips == _WHOLE_FLIPS]
-        found = []
+        pairs = []
         for origin, (place, bits) in self.traces.near([query.hash for _, query in whole], until=until).items():
             copy = FoundImage(origin.image_id, origin.profile_id, bits, bytes(origin.hash or b""))
-            found.append((whole[place][0], copy))
-        return found
+            pairs.append((whole[place][0], copy))
+        return pairs
 
-    def _set_aside(self, found: Iterable[FoundImage]) -> set[int]:
+    def _set_aside(self, matches: Iterable[FoundImage]) -> set[int]:
         """Return the entries that match more than ``unlike`` pictures that are unlike each other."""
         by_entry: dict[int, list[bytes]] = defaultdict(list)
-        for image in found:
+        for image in matches:
             for entry in image.entries:
                 by_entry[entry].append(image.whole)
         return {

@@ -197,9 +197,9 @@ def test_receipts_tell_what_was_hidden_and_restored_and_their_signatures_hold(wo
     assert [(receipt.kind, receipt.payload["images"]) for receipt in opened] == [
         ("taken down", 1), ("takedown undone", 1)
     ]  # fmt: skip
-    told = json.loads(base64.b64decode(world.review.receipts(takedown_id)[0]["payload"]))
-    assert profile_id not in json.dumps(told)
-    assert named not in json.dumps(told)
+    statement = json.loads(base64.b64decode(world.review.receipts(takedown_id)[0]["payload"]))
+    assert profile_id not in json.dumps(statement)
+    assert named not in json.dumps(statement)
 
 
 def test_the_clock_begins_when_the_notice_was_received_and_says_what_is_overdue(world, picture, profile_id):

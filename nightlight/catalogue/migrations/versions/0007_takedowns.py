@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("received_at", Moment, nullable=False),
         sa.Column("due_at", Moment, nullable=False),
         sa.Column("created_at", Moment, nullable=False),
-        sa.Column("hidden_at", Moment, nullable=True),
+        sa.Column("dark_at", Moment, nullable=True),
         sa.Column("undone_at", Moment, nullable=True),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_takedowns")),
         sa.UniqueConstraint("takedown_id", name=op.f("uq_takedowns_takedown_id")),
