@@ -9,10 +9,9 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 
-from nightlight.catalogue.images import DELETED as IMAGE_DELETED
 from nightlight.catalogue.retention_schema import exports
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import images, profiles, renditions
+from nightlight.catalogue.schema import profiles, renditions
 from nightlight_core.ids import ImageId, ProfileId
 
 # The life of an export: pending -> ready | failed; any -> deleted.
@@ -110,9 +109,3 @@ class Exports(Rows):
             select(*columns).where(renditions.c.image_id == image_id).order_by(renditions.c.width, renditions.c.tier)
         )
         return [RenditionFacts(*row) for row in self._execute(query)]
-
-    def erased(self, profile_id: ProfileId) -> list[ImageId]:
-        """Return the images of a profile that were deleted, the oldest first."""
-        rows = images.c.profile_id == profile_id, images.c.state == IMAGE_DELETED
-        query = select(images.c.image_id).where(*rows).order_by(images.c.sequence)
-        return [ImageId(row.image_id) for row in self._execute(query)]

@@ -41,7 +41,7 @@ class ReceiptChain(Rows):
     ) -> None:
         """Add a receipt whose hash is ``digest`` to the chain; the head is held.
 
-        ``subject`` says whose erasure it was (tombstones.ErasureSubject.text); ``image_id`` is None for a profile's.
+        ``subject`` says whose it was (tombstones.ErasureSubject.text); ``image_id`` is None for a profile's own.
         """
         row = {
             "receipt_id": receipt_id, "image_id": image_id or "", "hash": digest, "envelope": envelope,
@@ -70,10 +70,16 @@ class ReceiptChain(Rows):
         query = select(receipts.c.envelope).where(receipts.c.image_id == image_id).order_by(receipts.c.sequence)
         return [row.envelope for row in self._execute(query)]
 
-    def of_subjects(self, subjects: Sequence[str]) -> list[Envelope]:
-        """Return the receipts of somebody's erasures, the oldest first."""
-        query = select(receipts.c.envelope).where(receipts.c.subject.in_(subjects)).order_by(receipts.c.sequence)
-        return [row.envelope for row in self._execute(query)]
+    def of_owner(self, subjects: Sequence[str], since: datetime) -> list[tuple[ImageId, Envelope]]:
+        """Return (image, receipt) of somebody's pictures that were erased since a moment, the oldest first.
+
+        ``subjects`` are who that is, under each key.
+        """
+        query = select(receipts.c.image_id, receipts.c.envelope).where(
+            receipts.c.subject.in_(subjects), receipts.c.image_id != "", receipts.c.created_at >= since
+        )
+        rows = self._execute(query.order_by(receipts.c.sequence))
+        return [(ImageId(row.image_id), row.envelope) for row in rows]
 
     def after(self, sequence: int, *, limit: int) -> list[tuple[int, Envelope]]:
         """Return (number, receipt) of those after a number, in the order of the chain."""

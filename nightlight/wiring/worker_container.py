@@ -190,6 +190,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         lambda: policy.current().compiled.table,
         settings.upload.assertion_days,
         most_bytes,
+        subjects,
         open_,
         _service_may_read_exports(settings),
     )

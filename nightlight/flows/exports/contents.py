@@ -10,7 +10,7 @@ import base64
 import binascii
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.holds import LegalHold
     from nightlight.catalogue.images import ImageRow
     from nightlight.catalogue.profiles import Profile
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight_core.ids import ImageId
     from nightlight_core.policy.table import Table
 
@@ -64,7 +65,9 @@ class Contents:
     states: dict[ImageId, str]
 
 
-def gather(tx: Transaction, row: ExportRow, table: Table, *, assertion_days: int, now: datetime) -> Contents | None:
+def gather(
+    tx: Transaction, row: ExportRow, table: Table, hasher: SubjectHasher, *, assertion_days: int, now: datetime
+) -> Contents | None:
     """Return what an export says, None where there is no such profile any more."""
     profile = tx.profiles.get(row.profile_id)
     if profile is None or profile.state not in profiles.KEPT:
@@ -78,7 +81,7 @@ def gather(tx: Transaction, row: ExportRow, table: Table, *, assertion_days: int
         pictures=pictures,
         shown=_shown(profile, current, table, lapsed=lapsed),
         tiers=[document.TierEntry(tier=name, edge=recipe.edge) for name, recipe in sorted(table.tiers.items())],
-        erased=_erased(tx, profile),
+        erased=_erased(tx, profile, [subject.text for subject in hasher.every(profile.profile_id)]),
         originals={place: image for place, image in enumerate(owned) if pictures[place].state in _WORDS.values()},
         states={image.image_id: image.state for image in owned},
     )
@@ -172,12 +175,19 @@ def _shown(profile: Profile, current: ImageRow | None, table: Table, *, lapsed: 
     return shown
 
 
-def _erased(tx: Transaction, profile: Profile) -> list[document.Erased]:
-    """Return the receipts of erased pictures, without those that name a hold of which nobody may know."""
+def _erased(tx: Transaction, profile: Profile, subjects: Sequence[str]) -> list[document.Erased]:
+    """Return the receipts of pictures erased since the profile was declared, without those that name a hold untold.
+
+    Once a picture's rows are gone nobody knows whether a hold on it was told.
+    """
+    by_image: dict[ImageId, list[dict[str, str]]] = {}
+    for image_id, envelope in tx.receipts.of_owner(subjects, tx.exports.declared_first(profile.profile_id)):
+        by_image.setdefault(image_id, []).append(envelope)
     parts = []
-    for image_id in tx.exports.erased(profile.profile_id):
-        all_told = all(hold.may_be_told for hold in tx.legal_holds.ever_on(image_id))
-        receipts = [envelope for envelope in tx.receipts.of_image(image_id) if all_told or not _names_a_hold(envelope)]
+    for image_id, envelopes in by_image.items():
+        known = tx.images.get(image_id) is not None
+        all_told = known and all(hold.may_be_told for hold in tx.legal_holds.ever_on(image_id))
+        receipts = [envelope for envelope in envelopes if all_told or not _names_a_hold(envelope)]
         parts.append(document.Erased(image_id=image_id, receipts=receipts))
     return parts
 

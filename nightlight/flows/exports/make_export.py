@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.images import ImageRow
     from nightlight.catalogue.jobs import Lease
     from nightlight.jobs.runner import JobRunner
+    from nightlight.retention.erasure_subjects import SubjectHasher
     from nightlight.settings.storage import ExportSettings
     from nightlight.store.interface import ObjectStore, Open
     from nightlight_core.policy.table import Table
@@ -54,6 +55,7 @@ class MakeExport:
     table: Callable[[], Table]
     assertion_days: int
     max_original: int
+    hasher: SubjectHasher
     open_: Open = unsealed
     service_may_read: bool = False
 
@@ -71,7 +73,7 @@ class MakeExport:
             row = tx.exports.get(lease.other_id)
             if row is None or row.state != exports.PENDING or row.sha256 is not None or row.object_key is None:
                 return self._end(lease, exports.DELETED)
-            contents = gather(tx, row, self.table(), assertion_days=self.assertion_days, now=now)
+            contents = gather(tx, row, self.table(), self.hasher, assertion_days=self.assertion_days, now=now)
             count = tx.exports.made_since(now - _HOUR)
         if contents is None:
             return self._end(lease, exports.FAILED, NO_PROFILE)

@@ -198,6 +198,7 @@ class EraseObjects:
             self.rows.subject(tx, image_id),
             key_destroyed=bool(noted.get("key_destroyed")),
             stays=[self._rows_stay(tx, image_id, now + again)],
+            owner=self.rows.owner(tx, image_id),
         )
         self.rows.receipts.write(tx, erasure, now)
 
@@ -211,7 +212,7 @@ class EraseObjects:
         now: datetime,
     ) -> None:
         """Remove the image's rows with the second receipt; or look again later, where they must stay for now."""
-        subject = self.rows.subject(tx, lease.image_id)
+        subject, owner = self.rows.subject(tx, lease.image_id), self.rows.owner(tx, lease.image_id)
         kept = tx.erased_rows.kept_by_hold(lease.image_id)
         locked = any(deleted.left for deleted in gone)
         end = None if locked else self.rows.image(tx, lease, asked_at, now)
@@ -224,7 +225,9 @@ class EraseObjects:
             stays = [self._rows_stay(tx, lease.image_id, now + again)]
         if self.rows.receipts is not None:
             removed = end is not None
-            erasure = Erasure(PROVED, lease.image_id, asked_at, gone, subject, rows_removed=removed, stays=stays)
+            erasure = Erasure(
+                PROVED, lease.image_id, asked_at, gone, subject, rows_removed=removed, stays=stays, owner=owner
+            )
             self.rows.receipts.write(tx, erasure, now)
         if end is not None:
             end()

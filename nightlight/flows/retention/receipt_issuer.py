@@ -24,6 +24,7 @@ Residual = tuple[str, str]
 class Erasure:
     """What a receipt tells of. ``image_id`` is None for a profile's own row; ``subject`` says whose erasure it was.
 
+    ``owner`` says whose picture it was, in the catalogue alone: a profile that is kept was not erased.
     ``stays`` is what is kept besides the deployment's residuals. ``ended`` is a hold that ends.
     """
 
@@ -36,6 +37,7 @@ class Erasure:
     rows_removed: bool = False
     stays: Sequence[Residual] = ()
     ended: str = ""
+    owner: ErasureSubject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class ReceiptIssuer:
         if subject is not None:
             content["profile"] = {"key_id": subject.key_id, "hmac_sha256": subject.digest}
         payload, envelope = issue_receipt(self.key, content, erasure.gone, tx.receipts.head())
-        named = subject.text if subject is not None else None
+        whose = subject or erasure.owner
+        named = whose.text if whose is not None else None
         tx.receipts.add(receipt_id, image_id, payload, envelope, now, subject=named)
 
     def write_statement(

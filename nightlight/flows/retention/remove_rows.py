@@ -70,6 +70,11 @@ class RemoveErasedRows:
             return None
         return self.hasher.subject(profile.profile_id)
 
+    def owner(self, tx: Transaction, image_id: ImageId) -> ErasureSubject | None:
+        """Return whose picture an image is, kept or not; None without its row."""
+        image = tx.images.get(image_id)
+        return self.hasher.subject(image.profile_id) if image is not None else None
+
     def image(self, tx: Transaction, lease: Lease, asked_at: datetime, now: datetime) -> Callable[[], None] | None:
         """Remove a deleted image's rows; None if they stay for now: see the top of this file.
 

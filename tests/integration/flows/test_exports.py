@@ -29,7 +29,7 @@ from nightlight.store.interface import unsealed
 from nightlight.store.local import LocalStore
 from nightlight_core.errors import InvalidInput, NotFound, StoreUnavailable, TooManyRequests
 from tests.support import pictures
-from tests.support.flow_container import Switch
+from tests.support.flow_container import HASHER, Switch
 
 pytestmark = pytest.mark.integration
 CANARY = "canary-4d1f"
@@ -56,6 +56,7 @@ def exporting(services, tmp_path):
         lambda: services.table,
         30,
         20_000_000,
+        HASHER,
         unsealed,
         service_may_read=True,
     )
@@ -338,6 +339,37 @@ def test_it_has_the_receipts_of_erased_pictures_but_those_that_tell_of_a_hold(is
     assert b'"what":"hold"' in base64.b64decode(receipt["payload"])
     parts = {part["image_id"]: part["receipts"] for part in content_of(exported(issuing, owner))["erased"]}
     assert parts == {replaced.image_id: erased["receipts"], newest.image_id: []}
+
+
+def prove(services):
+    """Let the time pass after which the workers look again, and remove the rows of what was erased."""
+    services.clock.forward(hours=2)
+    services.reconciler.run_once()
+    services.relay.run_once()
+    sent, services.sent[:] = list(services.sent), []
+    run = {"nightlight.verify_erasure": services.erase.verify, "nightlight.remove_rows": services.rows.run}
+    for task, job_id in sent:
+        if task in run:
+            run[task](job_id, redelivered=False)
+
+
+def test_the_receipts_stay_in_it_once_the_rows_are_gone_and_are_nobody_elses(issuing, owner):
+    with issuing.catalogue.reading() as tx:
+        _, replaced = tx.images.of_profile(owner)
+    issuing.delete.image(replaced.image_id, actor="t")
+    deliver(issuing)
+    prove(issuing)
+    with issuing.catalogue.reading() as tx:
+        assert tx.images.get(replaced.image_id) is None
+    (erased,) = content_of(exported(issuing, owner))["erased"]
+    assert (erased["image_id"], len(erased["receipts"])) == (replaced.image_id, 2)
+    # Whoever has the id after them was never told of their pictures.
+    issuing.delete.profile(owner, actor="t")
+    deliver(issuing)
+    prove(issuing)
+    issuing.clock.forward(minutes=1)
+    issuing.declare.declare(owner, Declaration("adult", "verified", "eu", "everyone"), follow_band=False, actor="t")
+    assert content_of(exported(issuing, owner))["erased"] == []
 
 
 def test_it_is_gone_after_a_day(exporting, owner):
