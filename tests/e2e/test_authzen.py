@@ -98,7 +98,7 @@ def test_each_question_may_have_its_own_viewer_and_place(stack, ask):
     [
         {"subject": None}, {"action": None}, {"resource": None}, {"action": {"name": "delete"}},
         {"subject": {"type": "robot", "id": "zen"}}, {"resource": {"type": "account", "id": PROFILE}},
-        {"subject": {"type": "user", "id": "a b"}}, {"subject": {**USER, "properties": {"viewer": "friend"}}},
+        {"subject": {"type": "user", "id": "a\nb"}}, {"subject": {**USER, "properties": {"viewer": "friend"}}},
         {"evaluations": [{}] * 501}, {"options": {"evaluations_semantic": "some"}}, {"evaluations": "all"},
     ],
 )  # fmt: skip

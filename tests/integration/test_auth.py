@@ -12,7 +12,7 @@ from service.auth import caller, guarded, public, requires
 
 pytestmark = pytest.mark.integration
 
-READING = {TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE}
+READING = {TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE, TokenScope.EXPORT}
 
 
 class Verifier:

@@ -195,7 +195,7 @@ def test_exports_are_asked_for_expire_and_go_with_the_profile(under, database):
         asking.ask(name, seal_to=None, actor="t")
     asking.remove("p-export", actor="t")
     DeletePictures(under("operator"), system_clock).profile("p-export-2", actor="t")
-    Expiry(under("schedule"), 24, 30, lambda: system_clock() + timedelta(days=2)).run_once()
+    Expiry(under("schedule"), 24, 30, lambda: system_clock() + timedelta(days=2), HASHER).run_once()
     with owner.reading() as tx:
         query = text("SELECT profile_id, state FROM exports ORDER BY profile_id")
         rows = [tuple(row) for row in tx.connection.execute(query)]
