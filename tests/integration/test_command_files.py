@@ -89,7 +89,7 @@ def test_policy_activate_of_a_missing_file_says_which(tmp_path, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["nightlight", "policy", *line])
     with pytest.raises(SystemExit) as end:
         run()
-    assert end.value.code == 2
+    assert end.value.code == 1
     (message,) = capsys.readouterr().err.splitlines()
     assert message in {"nightlight: missing: No such file or directory", "nightlight: .: Is a directory"}
 
@@ -105,7 +105,7 @@ def test_an_approval_that_is_none_says_so(tmp_path, monkeypatch, capsys, content
     monkeypatch.setattr(sys, "argv", line)
     with pytest.raises(SystemExit) as end:
         run()
-    assert end.value.code == 2
+    assert end.value.code == 1
     assert "approval.json" in capsys.readouterr().err
 
 

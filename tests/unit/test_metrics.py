@@ -118,6 +118,7 @@ def label_values():
 KNOWN = {
     "ending", "error.code", "stage", "what", "signal.reason", "state", "recipe.invisible_watermark", "edge.name", "TAKEN",
     "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "edge_state.edge.name",
+    "bucket",  # the operator's own buckets, in a file that a command of theirs writes
 }  # fmt: skip
 
 

@@ -37,9 +37,9 @@ def threads_at_numpy(program, **more):
     return done.stdout.strip() or done.stderr
 
 
-# `peers` runs in other packages' environments too, and inherits the variables; `face` begins with a package that only
-# its own verb installs, after the variables are set; `backfill` loads no numpy.
-ELSEWHERE = {"bench/peers.py", "bench/face.py", "bench/backfill.py"}
+# `peers` runs in other packages' environments too, and inherits the variables; `face` and
+# `fit_large_face` begin with packages that nothing else installs, after the variables are set; `backfill` loads no numpy.
+ELSEWHERE = {"bench/peers.py", "bench/face.py", "bench/fit_large_face.py", "bench/backfill.py"}
 
 
 @pytest.mark.parametrize("program", [program for program in PROGRAMS if program not in ELSEWHERE])
