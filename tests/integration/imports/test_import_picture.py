@@ -2,7 +2,6 @@
 
 import json
 import time
-from functools import partial
 
 import pytest
 
@@ -288,42 +287,6 @@ def test_a_server_that_is_away_is_asked_again(platform, who, access):
     platform.services.clock.forward(hours=1)
     platform.services.reconciler.run_once()
     assert platform.work() == ["taken"]
-
-
-def test_what_the_bucket_refuses_waits_is_counted_and_is_taken_once_it_may_be_read(platform, who, access):
-    from dataclasses import replace
-
-    from nightlight.flows.imports.notifications import Backfill
-    from nightlight.store.source_buckets import SourceBuckets
-    from tests.support.services import S3_SERVICE, identity
-
-    template = KeyTemplate("{profile}/*.jpg")
-    ids = [f"_{who}", f"-{who}-", f"{who}+x@example.org"]
-    for number, name in enumerate(ids):
-        platform.put(f"{name}/a.jpg", jpeg(number))
-    for key in (f"{who}/a.png", f".{who}/a.jpg", f"a b{who}/a.jpg"):
-        platform.put(key, b"x")
-    flow = Backfill(platform.services.catalogue, platform.services.clock)
-    run = flow.begin(f"s3://{platform.bucket}/", template, actor="t")
-    left_out = []
-    walked = flow.walk(run.import_id, platform.bucket, template, partial(
-        platform.importer.sources.pages, platform.bucket, ""), left_out.extend)  # fmt: skip
-    assert [tuple(counts) for counts in walked] == [(3, 0, 3)]
-    assert {key.key: key.why.partition(":")[0] for key in left_out} == {
-        f"{who}/a.png": "of another form", f".{who}/a.jpg": "its profile is no id",
-        f"a b{who}/a.jpg": "its profile is no id",
-    }  # fmt: skip
-    key, secret = identity(S3_SERVICE)
-    stranger = SourceBuckets(replace(access, access_key_id=key, secret_access_key=secret))
-    real, platform.importer = platform.importer, replace(platform.importer, sources=stranger)
-    assert platform.work() == ["later"] * 3
-    assert (flow.denied(run.import_id), flow.waiting(run.import_id)) == (3, 3)
-    platform.importer = real
-    platform.services.clock.forward(hours=1)
-    platform.services.reconciler.run_once()
-    assert platform.work() == ["taken"] * 3
-    assert (flow.denied(run.import_id), flow.waiting(run.import_id)) == (0, 0)
-    assert all(platform.shown(name) for name in ids)
 
 
 def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platform, who):
