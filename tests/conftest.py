@@ -24,12 +24,14 @@ from tests.support.waiting import HANG_S
 ROOT = Path(__file__).parents[1]
 # What takes longest for what it finds: `make test-slow` runs these, and so does CI.
 SLOW = (
-    "tests/e2e/test_lists.py", "tests/e2e/test_local.py", "tests/e2e/test_policy_rollout.py",
+    "tests/e2e/test_erased_without_residue.py", "tests/e2e/test_exports.py", "tests/e2e/test_lists.py",
+    "tests/e2e/test_local.py", "tests/e2e/test_policy_rollout.py",
     "tests/e2e/test_receipts.py", "tests/e2e/test_rerender.py", "tests/e2e/test_scrapers.py",
     "tests/e2e/test_variants.py", "tests/failure/", "tests/integration/flows/test_ages.py",
     "tests/integration/flows/test_approvals.py", "tests/integration/flows/test_emergency.py",
     "tests/integration/flows/test_faulty_store.py", "tests/integration/flows/test_policy_dates.py",
     "tests/integration/flows/test_rerender.py", "tests/integration/flows/test_rerender_runs.py",
+    "tests/integration/flows/test_takedowns.py",
     "tests/integration/imaging/test_render_command.py",
     "tests/integration/imports/test_import_picture.py", "tests/integration/retention/test_holds.py",
     "tests/integration/retention/test_lifecycle", "tests/integration/retention/test_probe.py",
