@@ -98,11 +98,15 @@ def test_the_owners_crop_is_honoured(portrait, tmp_path):
     assert report["face_share"] > 0.5
 
 
-def test_a_picture_without_a_face_says_so(tmp_path):
-    path = tmp_path / "coffee.png"
-    path.write_bytes(pictures.photograph("coffee.png"))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("coffee.png", "no face;"), ("moon.png", "no sure face: the whole picture counts as one")],
+)
+def test_a_picture_without_a_face_says_so(tmp_path, name, words):
+    path = tmp_path / name
+    path.write_bytes(pictures.photograph(name))
     done = nightlight(path, "--out", tmp_path / "out")
-    assert "no sure face: the whole picture counts as one" in done.stdout
+    assert words in done.stdout
 
 
 @pytest.mark.parametrize(

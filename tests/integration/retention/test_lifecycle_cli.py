@@ -30,6 +30,7 @@ class World:
             "NIGHTLIGHT_STORE_ENDPOINT_URL": pair.endpoint, "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret, "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": pair.originals,
             "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": pair.renditions, "NIGHTLIGHT_STORE_VAULT_BUCKET": pair.vault,
+            "NIGHTLIGHT_STORE_EXPORTS_BUCKET": pair.exports,
             "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"), "COLUMNS": "200",
         }  # fmt: skip
         catalogue = Catalogue(self.environment["NIGHTLIGHT_CATALOGUE_URL"])
@@ -64,25 +65,25 @@ def test_plan_apply_drift_verify_undo(world):
     assert "under o/ is deleted 5 days after it was written" in output
     assert "1 object, 1,234 bytes are deleted sooner, 0 of them at once" in output
     planned = world.json("plan", "--no-count", code=2)
-    assert [plan["bucket"] for plan in planned] == [pair.originals, pair.renditions, pair.vault]
+    assert [plan["bucket"] for plan in planned] == [pair.originals, pair.renditions, pair.exports, pair.vault]
     assert {action["step"] for plan in planned for action in plan["actions"]} == {"add", "foreign"}
     assert "stopped" in world.run("apply", "--bucket", pair.originals, code=1, given="n\n")
     assert [raw["ID"] for raw in bucket.rules()] == ["theirs"]
     applied = world.json("apply", "--yes", "--no-count")
-    assert [entry["snapshot"] is not None for entry in applied] == [True] * 3
+    assert [entry["snapshot"] is not None for entry in applied] == [True] * 4
     again = world.json("apply", "--yes", "--no-count")
-    assert [(entry["changes"], entry["snapshot"]) for entry in again] == [(0, None)] * 3
+    assert [(entry["changes"], entry["snapshot"]) for entry in again] == [(0, None)] * 4
     assert "0 changes" in world.run("plan")
-    assert world.run("drift").count("as it was applied") == 3
+    assert world.run("drift").count("as it was applied") == 4
     assert "no object outlived its rule" in world.run("verify")
     assert world.json("verify") == {"late": 0, "objects": []}
     rules = bucket.rules()
     bucket.put([raw for raw in rules if raw["ID"] not in {"nightlight-versions", "theirs"}])
-    first, second, third = world.json("drift", code=2)
+    first, *others = world.json("drift", code=2)
     assert [(entry["rule"], entry["change"], entry["owner"]) for entry in first["drift"]] == [
         ("nightlight-versions", "removed", "ours"), ("theirs", "removed", "foreign"),
     ]  # fmt: skip
-    assert (second["drift"], third["drift"]) == ([], [])
+    assert [entry["drift"] for entry in others] == [[], [], []]
     assert "see `nightlight lifecycle drift`" in world.run("undo", pair.originals, "--yes", code=1)
     world.run("apply", "--yes", "--no-count")
     assert len(world.json("history", pair.originals)) == 2
@@ -142,7 +143,7 @@ def test_an_error_is_1_whatever_the_command(world, more, code):
     if code not in {"settings_refused", "catalogue_unavailable"}:
         # An error of one bucket does not hide the others.
         answers = world.json("drift", code=1, NIGHTLIGHT_STORE_VAULT_BUCKET="nightlight-is-not-there")
-        assert ["error" in answer for answer in answers] == [False, False, True]
+        assert ["error" in answer for answer in answers] == [False, False, False, True]
 
 
 def test_drift_is_a_metric(world, tmp_path):
@@ -153,7 +154,7 @@ def test_drift_is_a_metric(world, tmp_path):
     text = file.read_text()
     assert f'nightlight_lifecycle_drift{{bucket="{world.pair.originals}"}} 1.0' in text
     assert f'nightlight_lifecycle_drift{{bucket="{world.pair.vault}"}} 0.0' in text
-    assert text.count("nightlight_lifecycle_drift_looked_seconds{") == 3
+    assert text.count("nightlight_lifecycle_drift_looked_seconds{") == 4
     alerts = (ROOT / "infra/alerts.yaml").read_text()
     assert "max(nightlight_lifecycle_drift) > 0" in alerts
     assert "nightlight_lifecycle_drift_looked_seconds" in alerts
