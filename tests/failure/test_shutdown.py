@@ -73,8 +73,12 @@ def test_a_worker_that_is_busy_or_starting_is_gone_in_time_and_its_jobs_are_done
         any_stack.start_worker()
         eventually(lambda: all_done(client, waiting), 600)
         with any_stack.catalogue.reading() as tx:
-            for image_id in waiting:
-                assert [entry.event for entry in tx.audit.of_image(image_id)].count("image.ready") == 1
+            readied = [
+                [entry.event for entry in tx.audit.of_image(image_id)].count("image.ready") for image_id in waiting
+            ]
+        # What another upload had replaced by the time that it was rendered was never the current one.
+        assert set(readied) <= {0, 1}
+        assert readied[-1] == 1
 
 
 def left_of(group):

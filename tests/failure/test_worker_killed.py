@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.failure, pytest.mark.integration]
 
 # What a worker of the tests' stacks has.
 # Two for uploads, as the stacks ask, and one more for each other lane.
-CHILDREN = 5
+CHILDREN = 6
 
 
 def events(stack, image_id):
