@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from nightlight.wiring.service_container import ServiceContainer
@@ -18,6 +18,18 @@ CONSISTENCY = "Nightlight-Consistency"
 CONSISTENCY_PATTERN = r"^[1-9][0-9]{0,17}$"
 # A word of the policy's vocabulary.
 Word = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC; raise ValueError where it is beyond the calendar there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the moment is beyond the years 1 to 9999 in UTC") from error
+
+
+# A moment in a body, with its offset (RFC 3339); read as UTC.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Body(BaseModel):

@@ -73,10 +73,6 @@ class LifecycleRules(Rows):
         rows = self._execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()))
         return [RulesSnapshot(*row) for row in rows]
 
-    def last_snapshot(self, bucket: str) -> RulesSnapshot | None:
-        """Return what was there before the last change."""
-        return next(iter(self.snapshots(bucket)), None)
-
     def drop_snapshots(self, bucket: str, since: int) -> None:
         """Forget a snapshot that was gone back to, and every later one."""
         of_bucket = lifecycle_snapshots.c.bucket == bucket

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import IMAGE_ID_PATTERN, ImageId, parse_profile_id
-from service.answers import Body, answer, services
+from service.answers import Body, Moment, answer, services
 from service.auth import ScopedRoute, caller, requires
 from service.profile_ids import ProfileIdText
 
@@ -26,9 +25,7 @@ class LegalHoldBody(Body):
     image_id: Annotated[str, Field(pattern=IMAGE_ID_PATTERN)] | None = None
     kind: Literal["legal", "safeguarding"]
     reference: str = Field(min_length=1, max_length=200, description="The case's number; no name of a person.")
-    until: AwareDatetime | None = Field(
-        default=None, description="When it ends by itself; without it approvals end it."
-    )
+    until: Moment | None = Field(default=None, description="When it ends by itself; without it approvals end it.")
     may_be_told: bool = Field(
         default=False, description="Whether whom the pictures are of may know of it: their export then names it."
     )
@@ -71,7 +68,7 @@ def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
         image_id=ImageId(body.image_id) if body.image_id is not None else None,
         kind=body.kind,
         reference=body.reference,
-        until=body.until.astimezone(UTC) if body.until is not None else None,
+        until=body.until,
         actor=caller(request).subject,
         may_be_told=body.may_be_told,
     )

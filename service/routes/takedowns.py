@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.hash_list_matches import HashListMatch
@@ -15,7 +14,7 @@ from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.takedowns.requests import MAX_REFERENCE, Notice, TakedownStatus
 from nightlight_core.errors import InvalidInput
 from nightlight_core.ids import IMAGE_ID_PATTERN, ImageId, parse_image_id
-from service.answers import Body, answer, services
+from service.answers import Body, Moment, answer, services
 from service.auth import ScopedRoute, caller, requires
 from service.json_body import json_body
 from service.multipart import upload_body, upload_form
@@ -34,14 +33,13 @@ class NoticeBody(Body):
     reference: str = Field(
         min_length=1, max_length=MAX_REFERENCE, description="The case's number; no name of a person."
     )
-    received_at: AwareDatetime | None = Field(
+    received_at: Moment | None = Field(
         default=None, description="When the platform received it: its clock begins then. Without it: now."
     )
 
     def notice(self) -> Notice:
         """Return the notice."""
-        received_at = self.received_at.astimezone(UTC) if self.received_at is not None else None
-        return Notice(self.kind, self.reference, received_at)
+        return Notice(self.kind, self.reference, self.received_at)
 
 
 class ImageNoticeBody(NoticeBody):

@@ -61,9 +61,21 @@ def test_a_notice_with_a_picture_is_taken(client):
         ({"image_id": IMAGE, "kind": "other", "reference": ""}, 422),
         ({"image_id": IMAGE, **NOTICE, "name": "somebody"}, 422),
         ({"image_id": IMAGE, **NOTICE, "received_at": "2090-01-01T00:00:00Z"}, 422),
+        ({"image_id": IMAGE, **NOTICE, "received_at": "0001-01-01T00:00:00+23:00"}, 422),
+        ({"image_id": IMAGE, **NOTICE, "received_at": "9999-12-31T23:59:59-23:00"}, 422),
         (NOTICE, 422),
     ],
-    ids=["unknown image", "no id", "kind", "no reference", "another member", "received later", "no image"],
+    ids=[
+        "unknown image",
+        "no id",
+        "kind",
+        "no reference",
+        "another member",
+        "received later",
+        "before the calendar",
+        "after the calendar",
+        "no image",
+    ],
 )
 def test_a_notice_that_cannot_be_carried_out_is_refused(client, body, status):
     assert refused(client, "POST", PATH, json=body)[0] == status

@@ -12,7 +12,6 @@ A notice names no person here: whoever keeps its letter gives it a reference. It
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,11 +21,11 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from nightlight import metrics
 from nightlight.catalogue import hash_list_matches, images, takedowns
 from nightlight.catalogue.takedowns import LIST, Takedown
-from nightlight.imaging.probe import probe, upload_caps
+from nightlight.flows.traces.requests import inspected
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import ORIGINAL_TYPE, Seal, require_stored, sealed
-from nightlight_core.errors import Conflict, CorruptImage, InvalidInput, NotFound, PayloadTooLarge
+from nightlight_core.errors import Conflict, InvalidInput, NotFound
 from nightlight_core.ids import ImageId, new_copy_key
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ class PlaceTakedowns:
         Raises InvalidInput, ImageRefused and its kinds, PayloadTooLarge, StoreUnavailable or CatalogueUnavailable.
         """
         now = self.clock()
-        sha256 = self._inspected(picture)
+        sha256 = inspected(picture, self.limits, _EDGE)
         body, stored_sha256, sealed_key = sealed(picture, sha256, self.seal)
         takedown = self._new(notice, actor, now, takedowns.RECEIVING, copy_key=new_copy_key(), sealed_key=sealed_key)
         with self.catalogue.transaction() as tx:
@@ -139,18 +138,6 @@ class PlaceTakedowns:
         detail: dict[str, str | int] = {"takedown_id": takedown.takedown_id, "kind": takedown.kind}
         tx.audit.append("takedown.placed", now=now, actor=takedown.actor, image_id=takedown.image_id, detail=detail)
         metrics.TAKEDOWNS.labels("placed").inc()
-
-    def _inspected(self, picture: IO[bytes]) -> str:
-        """Return the SHA-256 of a picture whose header says that it can be looked at."""
-        size = picture.seek(0, 2)
-        if size == 0:
-            raise CorruptImage("the picture is empty")
-        if size > self.limits.max_bytes:
-            raise PayloadTooLarge(f"the file has {size:,} bytes; at most {self.limits.max_bytes:,} are accepted")
-        picture.seek(0)
-        data = picture.read()
-        probe(data, upload_caps(self.limits), edge=_EDGE)
-        return hashlib.sha256(data).hexdigest()
 
 
 # A platform's clock may run ahead of ours by so much.

@@ -43,6 +43,22 @@ AuditDetail = dict[str, str | int]
 _HOUR = timedelta(hours=1)
 
 
+def inspected(picture: IO[bytes], limits: UploadSettings, edge: int) -> str:
+    """Return the SHA-256 of somebody's picture whose header says that it can be looked at, at ``edge`` pixels.
+
+    Raises PayloadTooLarge, or ImageRefused and its kinds.
+    """
+    size = picture.seek(0, 2)
+    if size == 0:
+        raise CorruptImage("the picture is empty")
+    if size > limits.max_bytes:
+        raise PayloadTooLarge(f"the file has {size:,} bytes; at most {limits.max_bytes:,} are accepted")
+    picture.seek(0)
+    data = picture.read()
+    probe(data, upload_caps(limits), edge=edge)
+    return hashlib.sha256(data).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTrace:
     """The service's half: takes copies, and says how their traces get on."""
@@ -60,7 +76,7 @@ class RequestTrace:
         Raises TooManyRequests, ImageRefused and its kinds, PayloadTooLarge, and StoreUnavailable or
         CatalogueUnavailable, after which nothing has been acknowledged.
         """
-        sha256 = self._inspected(copy)
+        sha256 = inspected(copy, self.limits, COPY_EDGE)
         trace_id, key = new_trace_id(), new_copy_key()
         # Like every original: it is a picture that somebody must not get twice.
         body, stored_sha256, sealed_key = sealed(copy, sha256, self.seal)
@@ -99,18 +115,6 @@ class RequestTrace:
             if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
                 raise NotFound
             delete_trace(tx, trace_id, now=self.clock(), actor=actor)
-
-    def _inspected(self, copy: IO[bytes]) -> str:
-        """Return the SHA-256 of a copy whose header says that it can be looked at."""
-        size = copy.seek(0, 2)
-        if size == 0:
-            raise CorruptImage("the copy is empty")
-        if size > self.limits.max_bytes:
-            raise PayloadTooLarge(f"the file has {size:,} bytes; at most {self.limits.max_bytes:,} are accepted")
-        copy.seek(0)
-        data = copy.read()
-        probe(data, upload_caps(self.limits), edge=COPY_EDGE)
-        return hashlib.sha256(data).hexdigest()
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
         most = self.matching.traces_per_hour

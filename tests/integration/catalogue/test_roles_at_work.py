@@ -114,7 +114,7 @@ def test_lifecycle_rules_are_written_down_and_taken_back(under):
         tx.audit.append("lifecycle.applied", now=now, actor="tests")
     with catalogue.transaction() as tx:
         assert tx.lifecycles.applied("b").rules == [{"ID": "mine"}]
-        tx.lifecycles.drop_snapshots("b", tx.lifecycles.last_snapshot("b").snapshot_id)
+        tx.lifecycles.drop_snapshots("b", tx.lifecycles.snapshots("b")[0].snapshot_id)
 
 
 def run(monkeypatch, roles, *arguments):
