@@ -1,8 +1,14 @@
 """What has changed since the last poll, of all that decisions are made by.
 
 Rows are written by triggers, so that no change is missed, whoever makes it. On PostgreSQL numbers are given when a row
-is written and seen when its transaction ends, so a later poll may meet a lower one: a poll therefore begins at the
-oldest transaction that was still running at the poll before. What is told twice does no harm.
+is written and seen when its transaction ends, so a later poll may meet a lower one. The cursor is therefore a snapshot:
+the first transaction that had not begun, and those that were still running. A poll reads what these wrote, and nothing
+else: its cost does not grow with the time that the oldest of them stays open. What is told twice does no harm.
+
+::
+
+    cursor of PostgreSQL    first not begun . Unix seconds [. running, each as its distance from the first not begun]
+    cursor of SQLite        last change . Unix seconds
 """
 
 from __future__ import annotations
@@ -11,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import changes
@@ -25,7 +31,9 @@ PROFILE, NAME = "profile", "name"
 KEPT_S = 7200
 # Who missed more than so many begins anew too.
 MOST = 20_000
-CURSOR_PATTERN = r"^[0-9]{1,18}\.[0-9]{1,12}$"
+# With more transactions than so many, a cursor begins at the oldest one, and what came after is told again.
+MOST_RUNNING = 100
+CURSOR_PATTERN = r"^[0-9]{1,18}\.[0-9]{1,12}(\.[0-9]{1,18}(-[0-9]{1,18}){0,99})?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,19 @@ class FeedPage:
     cursor: str
     changed: list[tuple[str, str]]
     reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Where a poll begins: at a number, and at the transactions below it that were running then."""
+
+    begin: int = 0
+    polled_at: int = 0
+    running: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        running = "-".join(str(self.begin - txid) for txid in self.running)
+        return f"{self.begin}.{self.polled_at}" + (f".{running}" if running else "")
 
 
 class Feed(Rows):
@@ -50,28 +71,33 @@ class Feed(Rows):
 
         Whoever reads after this, in this transaction or a later one, sees everything up to the new cursor.
         """
-        begin, polled_at = _parsed(cursor)
-        upto, now = self._position()
-        if cursor is None or begin > upto or now - polled_at > KEPT_S // 2:
-            return FeedPage(f"{upto}.{now}", [], reset=True)
-        fresh = changes.c.txid >= begin if self._postgresql else changes.c.change_id > begin
+        before, upto = _parsed(cursor), self._position()
+        if cursor is None or before.begin > upto.begin or upto.polled_at - before.polled_at > KEPT_S // 2:
+            return FeedPage(str(upto), [], reset=True)
+        fresh = changes.c.change_id > before.begin
+        if self._postgresql:
+            fresh = or_(changes.c.txid >= before.begin, changes.c.txid.in_(before.running))
         query = select(changes.c.kind, changes.c.key).where(fresh).limit(MOST + 1)
         rows = self._execute(query).all()
         if len(rows) > MOST:
-            return FeedPage(f"{upto}.{now}", [], reset=True)
-        return FeedPage(f"{upto}.{now}", list(dict.fromkeys((row[0], row[1]) for row in rows)), reset=False)
+            return FeedPage(str(upto), [], reset=True)
+        return FeedPage(str(upto), list(dict.fromkeys((row[0], row[1]) for row in rows)), reset=False)
 
     def forget(self) -> None:
         """Forget what everybody has seen or will not ask for."""
         self._execute(delete(changes).where(changes.c.at < self._now() - KEPT_S))
 
-    def _position(self) -> tuple[int, int]:
+    def _position(self) -> _Cursor:
         if self._postgresql:
-            oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-            upto: int = self._connection.exec_driver_sql(oldest).scalar_one()
-            return upto, self._now()
+            # Lowest running : first not begun : running, by commas. Later statements see at least what this one does.
+            snapshot = self._connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
+            lowest, begin, running = snapshot.split(":")
+            ids = tuple(map(int, filter(None, running.split(","))))
+            if len(ids) > MOST_RUNNING:
+                return _Cursor(int(lowest), self._now())
+            return _Cursor(int(begin), self._now(), ids)
         last = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").scalar()
-        return int(last or 0), self._now()
+        return _Cursor(int(last or 0), self._now())
 
     def _now(self) -> int:
         clock = "SELECT extract(epoch from clock_timestamp())::bigint"
@@ -80,10 +106,14 @@ class Feed(Rows):
         return now
 
 
-def _parsed(cursor: str | None) -> tuple[int, int]:
+def _parsed(cursor: str | None) -> _Cursor:
     if cursor is None:
-        return 0, 0
+        return _Cursor()
+    wrong = InvalidInput("this is no cursor of the feed", pointer="/after")
     if not re.fullmatch(CURSOR_PATTERN, cursor):
-        raise InvalidInput("this is no cursor of the feed", pointer="/after")
-    begin, _, polled_at = cursor.partition(".")
-    return int(begin), int(polled_at)
+        raise wrong
+    begin, polled_at, *running = cursor.split(".")
+    distances = [int(part) for part in running[0].split("-")] if running else []
+    if not all(0 < distance < int(begin) for distance in distances):
+        raise wrong
+    return _Cursor(int(begin), int(polled_at), tuple(int(begin) - distance for distance in distances))
