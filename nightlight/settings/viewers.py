@@ -31,7 +31,8 @@ class DeliverySettings(BaseSettings):
 
     signing_keys: SecretStr | None = None
     """Key ring of the URL signatures: `id:base64,id:base64`, ids of two characters, keys of at least 32 bytes. The
-    first signs; all verify. Rotate by putting a new key first."""
+    first signs; all verify. Rotate in three steps: add the new key at the end, everywhere; promote it to the front;
+    retire the old one."""
     name_key: SecretStr | None = None
     """Base64 key, at least 32 bytes, from which the opaque names of renditions are derived."""
     base_url: str = "http://127.0.0.1:8080"
