@@ -11,7 +11,10 @@ module loads, ``exposition`` adds them up.
 from __future__ import annotations
 
 import os
+import platform
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -26,6 +29,8 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+import nightlight
 
 if TYPE_CHECKING:
     from prometheus_client.samples import Sample
@@ -144,6 +149,52 @@ PUBLISH_FAILURES = Counter("nightlight_outbox_failures_total", "Outbox messages 
 POLICY_REFUSED = Counter("nightlight_policy_refused_total", "Looks for a changed policy that kept the last good one.")
 RECONCILED = Counter("nightlight_jobs_reconciled_total", "Jobs found lost or due, and published again.")
 
+REQUESTS = Counter(
+    "nightlight_http_requests_total", "Requests, by route and how they were answered.", ["route", "outcome"]
+)
+REQUEST_FAILURES = Counter(
+    "nightlight_http_failures_total", "Requests that were answered 5xx or not at all.", ["route"]
+)
+REQUEST_SECONDS = Histogram(
+    "nightlight_http_request_seconds",
+    "Wall time from a request to the end of its answer, of the routes that are called most and of all others.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+DEPENDENCY_SECONDS = Histogram(
+    "nightlight_dependency_seconds",
+    "Wall time of a statement of the database, of a call of the store or another service of AWS, or of the quotas.",
+    ["dependency"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+DEPENDENCY_FAILURES = Counter(
+    "nightlight_dependency_failures_total", "Calls of a dependency that failed or were denied.", ["dependency"]
+)
+FEED_MOMENT = Gauge(
+    "nightlight_change_feed_moment_seconds",
+    "When the feed of changes was last read, in Unix seconds; decisions are made from memory for a second after it.",
+    multiprocess_mode="mostrecent",
+)
+BUILD = Gauge(
+    "nightlight_build_info", "1, with the version of Nightlight and of Python.", ["version", "python"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+BUILD.labels(nightlight.__version__, platform.python_version()).set(1)
+DATABASE, STORE, AWS, QUOTAS = "database", "store", "aws", "quotas"
+
+
+@contextmanager
+def dependency_call(dependency: str) -> Iterator[None]:
+    """Measure one call of a dependency; whatever it raises is a failure, and goes on."""
+    began = time.perf_counter()
+    try:
+        yield
+    except BaseException:
+        DEPENDENCY_FAILURES.labels(dependency).inc()
+        raise
+    finally:
+        DEPENDENCY_SECONDS.labels(dependency).observe(time.perf_counter() - began)
+
 
 # Counts are told in steps of so many, and smaller ones not at all.
 STEP = 10
@@ -154,8 +205,12 @@ for _ending in ENDINGS:
 # These count messages and outages, not people or pictures, and are told as they are.
 EXACT = frozenset(
     {
+        "nightlight_build_info",
+        "nightlight_change_feed_moment_seconds",
+        "nightlight_dependency_failures",
         "nightlight_edge_lists",
         "nightlight_edge_list_moment_seconds",
+        "nightlight_http_failures",
         "nightlight_jobs_reconciled",
         "nightlight_jobs_waiting_seconds",
         "nightlight_outbox_failures",

@@ -16,7 +16,7 @@ from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
 from service.fast_path import FastPath
-from service.middleware import BodyCap, RequestId
+from service.middleware import BodyCap, RequestId, RequestMetrics
 from service.openapi import document
 from service.profile_ids import EncodedPath
 from service.routes import (
@@ -101,5 +101,6 @@ def create_app(services: ServiceContainer) -> FastAPI:
     )
     app.add_middleware(ClientTimeouts, seconds=settings.service.client_s)
     app.add_middleware(RequestId)
+    app.add_middleware(RequestMetrics)
     app.add_middleware(EncodedPath)
     return app

@@ -15,6 +15,7 @@ from fastapi import Request
 
 from service import problems
 from service.auth import guarded
+from service.middleware import ROUTE_NAME
 from service.routes.decisions import decide
 from service.routes.rendition_files import picture
 
@@ -54,10 +55,12 @@ class FastPath:
         """Return the handler of a request that is on the fast path."""
         path, method = scope["path"], scope["method"]
         if path == _DECISIONS and method == "POST":
+            scope[ROUTE_NAME] = decide.__name__
             return self._decide
         if method in {"GET", "HEAD"} and (address := _PATH.fullmatch(path)) is not None:
             signed = _QUERY.fullmatch(scope["query_string"].decode("latin-1"))
             if signed is not None:
+                scope[ROUTE_NAME] = picture.__name__
                 name, extension = address.groups()
                 expiry, key_id, signature = signed.groups()
                 return partial(picture, name=name, extension=extension, e=expiry, k=key_id, s=signature)

@@ -1,17 +1,68 @@
-"""What every request passes: an id for the logs, and a cap on its body before any of it is kept."""
+"""What every request passes: its metrics, an id for the logs, and a cap on its body before any of it is kept."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import time
+from functools import cache
 
 import structlog
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nightlight import metrics
 from nightlight_core.errors import PayloadTooLarge
 from service.problems import problem
 
+# In the scope of a request that reached its endpoint without the framework's routing: the name of its route.
+ROUTE_NAME = "nightlight.route"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestMetrics:
+    """Counts requests by the name of their route and how they were answered, and times them."""
+
+    # Timed by themselves. Other routes are called so seldom that the time of one call would be seen.
+    TIMED = ("decide", "picture", "upload")
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, began = 0, time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = scope["route"].name if "route" in scope else scope.get(ROUTE_NAME, "none")
+            _count(route, status, time.perf_counter() - began)
+
+
+def _count(route: str, status: int, seconds: float) -> None:
+    outcome = "failed" if status not in range(100, 500) else "refused" if status >= 400 else "answered"  # noqa: PLR2004
+    requests, times = _children(route, outcome)
+    requests.inc()
+    times.observe(seconds)
+    if outcome == "failed":
+        metrics.REQUEST_FAILURES.labels(route).inc()
+
+
+@cache
+def _children(route: str, outcome: str) -> tuple[Counter, Histogram]:
+    timed = route if route in RequestMetrics.TIMED else "other"
+    return metrics.REQUESTS.labels(route, outcome), metrics.REQUEST_SECONDS.labels(timed)
 
 
 class RequestId:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from nightlight import metrics
 from nightlight.catalogue.abuse_signals import AbuseSignals
 from nightlight.catalogue.audit import AuditLog
 from nightlight.catalogue.blocks import Blocks
@@ -49,6 +51,7 @@ from nightlight_core.files import private_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import ExceptionContext
 
 
 # A checkpoint that does not come about at once comes about the next time.
@@ -170,10 +173,36 @@ class Catalogue:
 def make_engine(url: str, *, pool_size: int, timeout_s: float) -> Engine:
     """Return an engine for PostgreSQL (psycopg) or SQLite (WAL, immediate transactions)."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, timeout_s)
+    engine = (
+        _sqlite(parsed, timeout_s)
+        if parsed.get_backend_name() == "sqlite"
+        else _postgresql(parsed, pool_size, timeout_s)
+    )
+    _measure(engine)
+    return engine
+
+
+def _measure(engine: Engine) -> None:
+    """Time every statement, and count those that fail."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _before(connection: Connection, *_: object) -> None:
+        connection.info["began"] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _after(connection: Connection, *_: object) -> None:
+        metrics.DEPENDENCY_SECONDS.labels(metrics.DATABASE).observe(time.perf_counter() - connection.info["began"])
+
+    @event.listens_for(engine, "handle_error")
+    def _error(context: ExceptionContext) -> None:
+        # What a constraint refuses is an answer.
+        if not isinstance(context.sqlalchemy_exception, IntegrityError):
+            metrics.DEPENDENCY_FAILURES.labels(metrics.DATABASE).inc()
+
+
+def _postgresql(url: URL, pool_size: int, timeout_s: float) -> Engine:
     return create_engine(
-        parsed,
+        url,
         hide_parameters=True,  # an error's text must not carry a profile id into the log
         pool_size=pool_size,
         max_overflow=0,

@@ -32,7 +32,7 @@ KEPT_S = 7200
 # Who missed more than so many begins anew too.
 MOST = 20_000
 # With more transactions than so many, a cursor begins at the oldest one, and what came after is told again.
-MOST_RUNNING = 100
+MOST_OPEN = 100
 CURSOR_PATTERN = r"^[0-9]{1,18}\.[0-9]{1,12}(\.[0-9]{1,18}(-[0-9]{1,18}){0,99})?$"
 
 
@@ -93,7 +93,7 @@ class Feed(Rows):
             snapshot = self._connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
             lowest, begin, running = snapshot.split(":")
             ids = tuple(map(int, filter(None, running.split(","))))
-            if len(ids) > MOST_RUNNING:
+            if len(ids) > MOST_OPEN:
                 return _Cursor(int(lowest), self._now())
             return _Cursor(int(begin), self._now(), ids)
         last = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").scalar()

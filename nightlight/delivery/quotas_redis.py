@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import redis
 
+from nightlight import metrics
 from nightlight_core.decisions.quotas import (
     HOUR_US,
     Limits,
@@ -71,14 +72,20 @@ class RedisQuotas:
     ) -> Usage:
         """Take what may be taken of ``pictures``, and count ``profile_ids``; raises QuotasUnavailable."""
         try:
-            allowed = self._viewer(requester.viewer_id, pictures, now_us)
-            for kind, who, per_hour in shared(requester, self._limits):
-                own = bucket(kind, who, per_hour)
-                arguments = [now_us, own.cost_us, own.ahead_us, _BUCKET_S, sum(allowed)]
-                allowed = first(allowed, int(self._count(keys=[self._key(own.name)], args=arguments)))
-            return Usage(allowed, self._profiles(requester.viewer_id, profile_ids, now_us))
+            with metrics.dependency_call(metrics.QUOTAS):
+                return self._allow(requester, pictures, profile_ids, now_us)
         except (redis.RedisError, OSError) as error:
             raise QuotasUnavailable(type(error).__name__) from error
+
+    def _allow(
+        self, requester: Requester, pictures: Sequence[PictureRequest], profile_ids: Sequence[str], now_us: int
+    ) -> Usage:
+        allowed = self._viewer(requester.viewer_id, pictures, now_us)
+        for kind, who, per_hour in shared(requester, self._limits):
+            own = bucket(kind, who, per_hour)
+            arguments = [now_us, own.cost_us, own.ahead_us, _BUCKET_S, sum(allowed)]
+            allowed = first(allowed, int(self._count(keys=[self._key(own.name)], args=arguments)))
+        return Usage(allowed, self._profiles(requester.viewer_id, profile_ids, now_us))
 
     def close(self) -> None:
         """Let go of the connections."""

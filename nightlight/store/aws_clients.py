@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -11,10 +13,13 @@ from botocore.client import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import ProfileNotFound
 
+from nightlight import metrics
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from nightlight.store.s3 import S3Access
+
+_DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 def make_aws_client(
@@ -37,7 +42,27 @@ def make_aws_client(
         retries={"mode": "standard", "total_max_attempts": 3},
         **options,
     )
-    return session.client(service, endpoint_url=access.endpoint_url, config=config)
+    client = session.client(service, endpoint_url=access.endpoint_url, config=config)
+    _measure(client, service)
+    return client
+
+
+def _measure(client: Any, service: str) -> None:
+    """Time every call of a client, its repetitions included, and count those that failed or were denied."""
+    dependency = metrics.STORE if service == "s3" else metrics.AWS
+
+    def before(context: dict[str, Any], **_: object) -> None:
+        context["nightlight_began"] = time.perf_counter()
+
+    def after(context: dict[str, Any], http_response: Any = None, **_: object) -> None:
+        metrics.DEPENDENCY_SECONDS.labels(dependency).observe(time.perf_counter() - context["nightlight_began"])
+        status = http_response.status_code if http_response is not None else HTTPStatus.SERVICE_UNAVAILABLE
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _DENIED:
+            metrics.DEPENDENCY_FAILURES.labels(dependency).inc()
+
+    client.meta.events.register("before-call", before)
+    client.meta.events.register("after-call", after)
+    client.meta.events.register("after-call-error", after)
 
 
 def session_of(access: S3Access, profile: str | None = None) -> boto3.session.Session:

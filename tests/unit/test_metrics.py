@@ -118,6 +118,7 @@ def label_values():
 KNOWN = {
     "ending", "error.code", "stage", "what", "signal.reason", "state", "recipe.invisible_watermark", "edge.name", "TAKEN",
     "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "edge_state.edge.name",
+    "route", "outcome", "dependency", "metrics.DATABASE", "timed",
     "bucket",  # the operator's own buckets, in a file that a command of theirs writes
 }  # fmt: skip
 
@@ -134,7 +135,8 @@ def test_every_label_comes_from_a_closed_list_without_words_for_people():
         else:
             assert expression in KNOWN, f"{where}: what words can {expression} be? Say so here, and bound it"
     for name, family in FAMILIES.items():
-        assert set(family._labelnames) <= {"outcome", "reason", "stage", "state", "requirement", "edge", "lane"}, name
+        known = {"outcome", "reason", "stage", "state", "requirement", "edge", "lane", "route", "dependency"}
+        assert set(family._labelnames) <= known | {"version", "python"}, name
 
 
 def test_how_long_work_waits_is_told_in_seconds():

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from nightlight import logs
+from nightlight import logs, metrics
 from nightlight.catalogue.decision_inputs import Seen, SeenRendition, seen
 from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.delivery.object_names import rendition_key
@@ -112,6 +112,7 @@ class ChangeFeedPoller:
         self.views.polled(began, changed, reset=page.reset, again=again)
         self._all_names_at = began if every else self._all_names_at
         self._cursor = page.cursor
+        metrics.FEED_MOMENT.set(time.time())
         return has
 
     def _read_again(self, tx: Transaction, changed: Sequence[str]) -> list[ProfileView]:

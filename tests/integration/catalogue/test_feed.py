@@ -154,7 +154,7 @@ def test_changes_behind_a_transaction_that_stays_open_are_read_once():
 
 
 def test_more_running_transactions_than_a_cursor_holds_lose_no_change(monkeypatch):
-    monkeypatch.setattr("nightlight.catalogue.feed.MOST_RUNNING", 1)
+    monkeypatch.setattr("nightlight.catalogue.feed.MOST_OPEN", 1)
     with postgres_database() as url, catalogue_at(url) as catalogue:
         for profile_id in "abc":
             begun(catalogue, profile_id)
