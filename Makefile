@@ -3,6 +3,7 @@
 #
 #   make setup          .venv with everything, and the `nightlight` command in it
 #   make demo           run the main job on the embedded default; SERVE=1 stays up
+#   make check          all that has to pass before a change lands: lint, demo, both wheels and every test, side by side
 #   make test           the tests, on both deployments; starts the real services it needs, stops what it started
 #   make test-slow      the rest of the tests: what is killed and cut off, and what takes long for what it finds
 #   make test-unit      the tests that need nothing
@@ -41,7 +42,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean bench-takedown
+.PHONY: help setup check demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean bench-takedown
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -60,11 +61,14 @@ $(STAMP): infra/requirements/dev.txt pyproject.toml clients/python/pyproject.tom
 demo: setup
 	@$(BIN)/nightlight demo $(if $(SERVE),--serve)
 
+check: setup
+	@infra/dev/test.sh infra/dev/beside.sh "" "make test-wheels" "make lint" "make demo"
+
 test: setup
-	@infra/dev/test.sh $(if $(TESTS),,infra/dev/beside.sh) $(BIN)/pytest $(or $(TESTS),-m "not slow")
+	@infra/dev/test.sh $(if $(TESTS),$(BIN)/pytest $(TESTS),infra/dev/beside.sh "not slow")
 
 test-slow: setup
-	@infra/dev/test.sh infra/dev/beside.sh $(BIN)/pytest -m slow
+	@infra/dev/test.sh infra/dev/beside.sh slow
 
 test-unit: setup
 	@$(BIN)/pytest tests/unit

@@ -17,6 +17,7 @@ from nightlight.imaging.probe import UploadCaps
 from nightlight.imaging.recipe import build_recipes
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight.imaging.visible_watermark import VisibleWatermark
+from nightlight.policy import yaml_source
 from nightlight.policy.compile import compile_folder
 from nightlight_client import transport
 from tests.support.waiting import HANG_S
@@ -54,6 +55,24 @@ timeouts = httpx._config.DEFAULT_TIMEOUT_CONFIG
 timeouts.connect = timeouts.read = timeouts.write = timeouts.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
+
+
+def parse_once(parse):
+    """Return ``parse``, which reads each YAML text without a problem once: most packs of tests differ in one file."""
+    sources = {}
+
+    def parse_yaml(text, file, problems):
+        if (source := sources.get((text, file))) is None:
+            noted = len(problems.entries)
+            source = parse(text, file, problems)
+            if source is not None and len(problems.entries) == noted:
+                sources[text, file] = source
+        return source
+
+    return parse_yaml
+
+
+yaml_source.parse_yaml = parse_once(yaml_source.parse_yaml)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,54 +1,24 @@
 """``python -m workers work`` runs a Celery worker, ``python -m workers schedule`` the relay and the reconciler.
 
 ``python -m workers imports`` listens to the queue of S3 notifications.
+
+Each child of a worker imports this module anew, so it imports little: a child loads the product with its first job.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import sys
 import tempfile
-import threading
-import time
-from functools import partial
 
 # These are read when billiard, numpy and prometheus_client are imported, so they are set before anything else:
 # SIGTERM, which service managers send, begins a soft shutdown; children's metrics are added up in a folder.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-_METRICS_DIR = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="nightlight-metrics-"))
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="nightlight-metrics-")
 
-from typing import TYPE_CHECKING  # noqa: E402
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
 
-from nightlight import one_thread  # noqa: E402, F401 - before numpy is imported
-
-# isort: split
-from celery.signals import worker_ready  # noqa: E402
-
-from nightlight import logs  # noqa: E402
-from nightlight.catalogue.sql_roles import SqlRole  # noqa: E402
-from nightlight.settings import Settings  # noqa: E402
-from nightlight.wiring.operator_tools import hash_lists  # noqa: E402
-from nightlight.wiring.retention import open_sqs_consumer  # noqa: E402
-from nightlight.wiring.startup import START_ERRORS, refuse_to_start  # noqa: E402
-from nightlight.wiring.worker_container import build_worker  # noqa: E402
-from nightlight_core.errors import NightlightError  # noqa: E402
-from workers import health, schedule  # noqa: E402
-from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
-from workers.shutdown_deadline import bound_shutdown  # noqa: E402
-
-if TYPE_CHECKING:
-    from celery import Celery
-
-    from nightlight.flows.pictures.hash_lists import Screening
-    from nightlight.flows.pictures.rerender_runs import RerenderFeeder
-    from nightlight.flows.traces.search import TraceSearch
-    from nightlight.wiring.worker_container import WorkerContainer
-
-_PAUSE_AFTER_FAILURE_S = 1.0
-_LISTS_S = 10.0
-_RERENDERS_S = 2.0
 _USAGE = "usage: python -m workers work|schedule|imports\n"
 
 
@@ -57,130 +27,9 @@ def main(arguments: list[str]) -> int:
     if arguments not in (["work"], ["schedule"], ["imports"]):
         sys.stderr.write(_USAGE)
         return 2
-    try:
-        settings = Settings()
-        logs.configure(settings.general, settings.log)
-        if arguments == ["imports"]:
-            return _consume(settings)
-        services = build_worker(settings)
-        app = make_app(settings)
-    except START_ERRORS as error:
-        return refuse_to_start("worker", error)
-    try:
-        if arguments == ["work"]:
-            return _work(settings, services, app)
-        return _schedule(settings, services, app)
-    except START_ERRORS as error:
-        return refuse_to_start("worker", error)
-    finally:
-        services.close()
-        shutil.rmtree(_METRICS_DIR, ignore_errors=True)
+    from workers import processes
 
-
-def _readiness(services: WorkerContainer, app: Celery, role: SqlRole) -> health.Readiness:
-    return lambda: services.readiness(role, lambda: check_broker(app))
-
-
-def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
-    warning = services.rendering.check(services.policy.current().recipes)
-    if warning:
-        logs.get("worker").warning("worker.not_shut_in", detail=warning)
-    if services.screening is not None:
-        kept = hash_lists(settings).build()  # here, where no time limit cuts it short
-        logs.get("worker").info("lists.ready", count=sum(hash_list.hashes for hash_list in kept))
-        threading.Thread(target=_look_at_lists, args=(services.screening,), name="lists", daemon=True).start()
-    threading.Thread(target=_look_at_rerenders, args=(services.rerenders,), name="rerenders", daemon=True).start()
-    every_s = settings.retention.sweep_s
-    threading.Thread(target=_look_at_index, args=(services.search, every_s), name="index", daemon=True).start()
-    services.put_placeholder()
-    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app, SqlRole.WORKER))
-    worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
-    bound_shutdown(settings.worker.shutdown_s)
-    logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
-    app.worker_main(
-        ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
-    )
-    return 0
-
-
-def _look_at_lists(screening: Screening) -> None:
-    """Notice lists that change while nobody uploads anything, for as long as this process lives."""
-    log = logs.get("worker")
-    while True:
-        try:
-            screening.look()
-        except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            log.error("lists.failed", code=code, detail=str(error))
-        time.sleep(_LISTS_S)
-
-
-def _look_at_index(search: TraceSearch, every_s: float) -> None:
-    """Take what was erased from this machine's index, for as long as this process lives."""
-    while True:
-        time.sleep(every_s)
-        try:
-            gone = search.forget_erased()
-        except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            logs.get("worker").error("index.not_cleared", code=code, detail=str(error))
-            continue
-        if gone:
-            logs.get("worker").info("index.cleared", count=gone)
-
-
-def _look_at_rerenders(feeder: RerenderFeeder) -> None:
-    """Have pictures follow the policy, for as long as this process lives."""
-    while True:
-        try:
-            feeder.look()
-        except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            logs.get("rerender").error("rerenders.failed", code=code, detail=str(error))
-        time.sleep(_RERENDERS_S)
-
-
-def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int:
-    health.serve(
-        settings.worker.health_host,
-        settings.worker.schedule_health_port,
-        _readiness(services, app, SqlRole.SCHEDULE),
-    )
-    stop = _stop()
-    logs.get("schedule").info("schedule.starting")
-    begin = partial(services.sweep.begin_due, settings.retention.sweep_s)
-    schedule.run(
-        services.relay(sender(app, settings)),
-        services.reconciler,
-        settings.worker,
-        stop,
-        notify=services.notify,
-        edges=services.edges,
-        beside=(services.expiry.run_once, begin),
-    )
-    return 0
-
-
-def _consume(settings: Settings) -> int:
-    """Read notifications until told to stop. An outage is logged and outlasted."""
-    stop = _stop()
-    with open_sqs_consumer(settings) as consumer:
-        logs.get("imports").info("imports.starting")
-        while not stop.is_set():
-            try:
-                consumer.run_once()
-            except NightlightError as error:
-                logs.get("imports").error("imports.failed", code=error.code, detail=str(error))
-                stop.wait(_PAUSE_AFTER_FAILURE_S)
-    return 0
-
-
-def _stop() -> threading.Event:
-    """Return what is set once the process is told to stop."""
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(name, lambda *_: stop.set())
-    return stop
+    return processes.main(arguments)
 
 
 if __name__ == "__main__":

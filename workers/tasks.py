@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 from celery import Task, shared_task
 from celery.signals import worker_process_init
 
-from nightlight import logs
 from nightlight.imaging.seccomp import exit_with_parent
 from nightlight.jobs.kinds import KINDS
-from nightlight.settings import Settings
-from nightlight.wiring.worker_container import WorkerContainer, build_worker
 
 if TYPE_CHECKING:
     from nightlight.jobs.kinds import JobKind
+    from nightlight.wiring.worker_container import WorkerContainer
 
 
 class _Services:
-    """This process's parts, built when the first task needs them: after the child has started."""
+    """This process's parts, loaded and built when the first task needs them: most children of a quiet worker wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,6 +29,10 @@ class _Services:
     def get(self) -> WorkerContainer:
         with self._lock:
             if self._container is None:
+                from nightlight import logs
+                from nightlight.settings import Settings
+                from nightlight.wiring.worker_container import build_worker
+
                 settings = Settings()
                 logs.configure(settings.general, settings.log)
                 self._container = build_worker(settings)
@@ -53,6 +55,8 @@ def _task(kind: JobKind) -> Task[Any, Any]:
             return
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
         ending = handler(job_id, redelivered=redelivered)
+        from nightlight import logs
+
         logs.get("tasks").info("task.ended", task=self.name, job_id=job_id, state=ending)
 
     task: Task[Any, Any] = shared_task(run, name=kind.task, bind=True)
