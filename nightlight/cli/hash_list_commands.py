@@ -28,7 +28,7 @@ from nightlight_core.ids import parse_image_id
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
 
 ImageArgument = Annotated[str, typer.Argument(help="The image's id.")]
-FormOption = Annotated[str, typer.Option(help="csv, threatexchange, stopncii or ncmec.")]
+FormatOption = Annotated[str, typer.Option(help="csv, threatexchange, stopncii or ncmec.")]
 _COLUMNS = (
     "found_at", "image_id", "profile_id", "state", "list", "reference", "distance", "verdict", "decided_by",
     "decided_at",
@@ -140,14 +140,14 @@ def report(
 def import_(
     name: Annotated[str, typer.Argument(help="The list that it becomes: NAME.csv in the folder of lists.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="A programme's files; the later ones count.")],
-    form: FormOption = "csv",
+    form: FormatOption = "csv",
     add: Annotated[bool, typer.Option("--add", help="Add them to the list, and take away what they withdraw.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a list of the files of a membership programme. NIGHTLIGHT_MATCHING_IMPORT_FORMS names the forms.
+    """Make a list of the files of a membership programme. NIGHTLIGHT_MATCHING_IMPORT_FORMATS names the forms.
 
     The list is written in one step, and only where every record can be read. Exits with 2 if it lost more than a tenth.
-    Example: `nightlight lists import members page-1.json page-2.json --form stopncii`
+    Example: `nightlight lists import members page-1.json page-2.json --format stopncii`
     """
     from nightlight.wiring.operator_tools import open_list_exchange
 
@@ -168,7 +168,7 @@ def import_(
 def export(
     what: Annotated[str, typer.Argument(help="A list's name, or notices:KIND for the hashes of standing notices.")],
     out: Annotated[Path, typer.Option(help="File for it; its signed receipt is beside it, in FILE.receipt.json.")],
-    form: FormOption = "csv",
+    form: FormatOption = "csv",
     key: Annotated[
         Path | None, typer.Option(help="Private JWK that signs; unset: that of NIGHTLIGHT_RETENTION_RECEIPT_KEY.")
     ] = None,
@@ -177,7 +177,7 @@ def export(
     """Write a list, or the hashes of takedown notices, for a programme. NIGHTLIGHT_MATCHING_EXPORT_LISTS names them.
 
     The file is always whole: a notice that was undone is not in the next one.
-    Example: `nightlight lists export notices:intimate_image --form threatexchange --out notices.json`
+    Example: `nightlight lists export notices:intimate_image --format threatexchange --out notices.json`
     """
     from nightlight.policy.signing import SigningKey
     from nightlight.wiring.operator_tools import open_list_exchange

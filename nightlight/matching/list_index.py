@@ -111,13 +111,13 @@ class _OpenIndex:
 
     def listed(self, md5: bytes) -> list[tuple[str, str]]:
         """Return (list, its reference) of every list with this MD5; raises OSError."""
-        found = []
+        entries = []
         for number, snapshot in enumerate(self.snapshots):
             row = _row_of(self.target / f"{number}.md5", md5)
             if row is not None:
                 with (self.target / f"{number}.md5.txt").open(encoding="utf-8") as file:
-                    found.append((snapshot.name, next(itertools.islice(file, row, None)).rstrip("\n")))
-        return found
+                    entries.append((snapshot.name, next(itertools.islice(file, row, None)).rstrip("\n")))
+        return entries
 
 
 class HashListIndex:
@@ -186,7 +186,9 @@ class HashListIndex:
             lines = "".join(f"{reference}\n" for reference in hash_list.references)
             (target / f"{number}.txt").write_text(lines, "utf-8")
             (target / f"{number}.md5").write_bytes(b"".join(md5 for md5, _ in hash_list.md5s))
-            (target / f"{number}.md5.txt").write_text("".join(f"{told}\n" for _, told in hash_list.md5s), "utf-8")
+            (target / f"{number}.md5.txt").write_text(
+                "".join(f"{reference}\n" for _, reference in hash_list.md5s), "utf-8"
+            )
         index.build(batches)
         about = [
             {
@@ -258,10 +260,10 @@ def _row_of(path: Path, md5: bytes) -> int | None:
         while low < high:
             middle = (low + high) // 2
             file.seek(middle * MD5_BYTES)
-            found = file.read(MD5_BYTES)
-            if found == md5:
+            read = file.read(MD5_BYTES)
+            if read == md5:
                 return middle
-            low, high = (middle + 1, high) if found < md5 else (low, middle)
+            low, high = (middle + 1, high) if read < md5 else (low, middle)
     return None
 
 

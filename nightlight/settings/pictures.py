@@ -115,7 +115,7 @@ class MatchingSettings(BaseSettings):
     """Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a column `hash` (PDQ), `md5`
     or both, and optional columns `quality` and `reference`. An upload on a list is quarantined. Put the exports of the
     programmes that you are a member of here; no list comes with Nightlight."""
-    import_forms: frozenset[Literal["csv", "threatexchange", "stopncii", "ncmec"]] = frozenset()
+    import_formats: frozenset[Literal["csv", "threatexchange", "stopncii", "ncmec"]] = frozenset()
     """Forms of membership programmes that `nightlight lists import` reads, as JSON: `["stopncii", "ncmec"]`. Unset: it
     reads none."""
     export_lists: frozenset[str] = frozenset()

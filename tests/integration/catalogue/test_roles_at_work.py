@@ -135,7 +135,7 @@ def test_the_commands_of_operators_find_what_they_need(roles, database, monkeypa
     (tmp_path / "key").write_text(json.dumps({"kid": "test", "d": "A" * 43}))
     for name, value in {
         "LISTS_DIR": str(tmp_path),
-        "IMPORT_FORMS": '["csv"]',
+        "IMPORT_FORMATS": '["csv"]',
         "EXPORT_LISTS": '["notices:other"]',
     }.items():
         monkeypatch.setenv(f"NIGHTLIGHT_MATCHING_{name}", value)

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nightlight.catalogue import images
 from nightlight.catalogue.takedown_schema import takedowns as takedowns_table
 from nightlight.catalogue.takedowns import IN_FORCE, UNDONE, Takedown
-from nightlight.flows.takedowns.exchange import RECEIPT_FORMAT, ExchangeLists
-from nightlight.matching.exchange_forms import MD5, PDQ, Entry, read_form
+from nightlight.flows.takedowns.list_exchange import RECEIPT_FORMAT, ExchangeLists
+from nightlight.matching.programme_files import MD5, PDQ, Entry, read_form
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import open_envelope
 from nightlight_core.errors import InvalidInput, NotFound, SettingsRefused
@@ -51,7 +51,7 @@ def entries(folder):
 def test_each_direction_is_off_until_it_is_set(services, folder, tmp_path, key):
     off = ExchangeLists(services.catalogue, folder.path, frozenset(), frozenset(), services.clock)
     folder.write("members", [A])
-    with pytest.raises(SettingsRefused, match="IMPORT_FORMS"):
+    with pytest.raises(SettingsRefused, match="IMPORT_FORMATS"):
         off.take("members", [page(tmp_path, "1.json", (A, "Active"))], "stopncii", add=False, actor="anna")
     for what in ("members", "notices:intimate_image"):
         with pytest.raises(SettingsRefused, match="EXPORT_LISTS"):
@@ -115,7 +115,7 @@ def notice(number, *, kind="intimate_image", state=IN_FORCE, aside=(), hashes=A)
 
 
 def test_of_standing_notices_of_a_kind_one_hash_leaves(exchange, services, tmp_path, key, monkeypatch):
-    monkeypatch.setattr("nightlight.flows.takedowns.exchange._PAGE", 2)
+    monkeypatch.setattr("nightlight.flows.takedowns.list_exchange._PAGE", 2)
     with services.catalogue.transaction() as tx:
         tx.connection.execute(takedowns_table.delete())
         for row in (

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.matching import exchange_forms
-from nightlight.matching.exchange_forms import FORMS, MD5, PDQ, Entry, merged, read_form, writable, write_form
+from nightlight.matching import programme_files
+from nightlight.matching.programme_files import FORMATS, MD5, PDQ, Entry, merged, read_form, writable, write_form
 from nightlight_core.errors import InvalidInput, SettingsRefused
 
 pytest.importorskip("threatexchange")
@@ -37,7 +37,7 @@ def written(form, entries, folder):
     return path
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMATS)
 @given(entries=ENTRIES)
 def test_what_is_written_is_read_again(form, entries):
     kept, left_out = writable(entries, form)
@@ -56,7 +56,7 @@ def test_from_form_to_form_nothing_is_lost_that_each_has_words_for(entries):
     entries = [entry._replace(quality=None) for entry in entries if entry.kind == PDQ]
     with tempfile.TemporaryDirectory() as folder:
         passed = entries
-        for form in (*FORMS, "csv"):
+        for form in (*FORMATS, "csv"):
             passed = read_form(written(form, passed, folder), form).entries
     assert passed == entries
 
@@ -99,7 +99,7 @@ def images(*inner, tag="image"):
 
 def test_threatexchange_keeps_pictures_and_follows_withdrawals(tmp_path):
     video = {"data": [{"tags": ["media_type_video"]}]}
-    found = read(
+    listed = read(
         tmp_path,
         "threatexchange",
         json.dumps(
@@ -114,9 +114,9 @@ def test_threatexchange_keeps_pictures_and_follows_withdrawals(tmp_path):
             }
         ),
     )
-    assert found.entries == [Entry(PDQ, A, "7"), Entry(MD5, A[:32], "case 9")]
-    assert found.withdrawn == {(PDQ, B)}
-    assert found.left_out == {"video": 1, "HASH_TMK": 1}
+    assert listed.entries == [Entry(PDQ, A, "7"), Entry(MD5, A[:32], "case 9")]
+    assert listed.withdrawn == {(PDQ, B)}
+    assert listed.left_out == {"video": 1, "HASH_TMK": 1}
 
 
 def test_stopncii_keeps_pictures_and_follows_withdrawals(tmp_path):
@@ -126,20 +126,20 @@ def test_stopncii_keeps_pictures_and_follows_withdrawals(tmp_path):
         record(C, "VideoMD5"),
         record(C, caseNumbers=[], somethingNew=1),
     ]
-    found = read(tmp_path, "stopncii", json.dumps({"count": 4, "hashRecords": records}))
-    assert found.entries == [Entry(PDQ, A, "case-1"), Entry(PDQ, C, "")]
-    assert found.withdrawn == {(PDQ, B)}
-    assert found.left_out == {"VideoMD5": 1}
+    listed = read(tmp_path, "stopncii", json.dumps({"count": 4, "hashRecords": records}))
+    assert listed.entries == [Entry(PDQ, A, "case-1"), Entry(PDQ, C, "")]
+    assert listed.withdrawn == {(PDQ, B)}
+    assert listed.left_out == {"VideoMD5": 1}
 
 
 def test_ncmec_keeps_pictures_and_follows_withdrawals(tmp_path):
     both = f"<fingerprints><md5>{A[:32]}</md5><pdq>{A}</pdq><pdna>x</pdna></fingerprints>"
-    found = read(tmp_path, "ncmec", images((42, "a", both), (42, "b", "<fingerprints><sha1>x</sha1></fingerprints>")))
-    assert found.entries == [Entry(MD5, A[:32], "42/a"), Entry(PDQ, A, "42/a")]
-    assert +found.left_out == {"image without pdq or md5": 1}
+    listed = read(tmp_path, "ncmec", images((42, "a", both), (42, "b", "<fingerprints><sha1>x</sha1></fingerprints>")))
+    assert listed.entries == [Entry(MD5, A[:32], "42/a"), Entry(PDQ, A, "42/a")]
+    assert +listed.left_out == {"image without pdq or md5": 1}
     gone = read(tmp_path, "ncmec", images((42, "a", ""), tag="deletedImage"))
     assert gone.withdrawn_references == {"42/a"}
-    assert merged([gone], [*found.entries, Entry(PDQ, B, "43/a")]) == [Entry(PDQ, B, "43/a")]
+    assert merged([gone], [*listed.entries, Entry(PDQ, B, "43/a")]) == [Entry(PDQ, B, "43/a")]
 
 
 def test_of_pages_the_later_counts(tmp_path):
@@ -207,7 +207,7 @@ def test_deep_xml_and_many_small_things_within_the_bounds_cost_little(tmp_path):
 
 
 def test_a_file_that_is_too_large_or_none_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(exchange_forms, "MAX_BYTES", 100)
+    monkeypatch.setattr(programme_files, "MAX_BYTES", 100)
     with pytest.raises(OSError, match="more than 100 bytes"):
         read(tmp_path, "stopncii", " " * 101)
     os.mkfifo(tmp_path / "pipe")
@@ -216,7 +216,7 @@ def test_a_file_that_is_too_large_or_none_is_refused(tmp_path, monkeypatch):
 
 
 def test_without_the_package_a_form_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(exchange_forms, "find_spec", lambda _: None)
+    monkeypatch.setattr(programme_files, "find_spec", lambda _: None)
     with pytest.raises(SettingsRefused, match="nightlight\\[exchange\\]"):
         read(tmp_path, "ncmec", images())
     assert read(tmp_path, "csv", f"{A}\n").entries == [Entry(PDQ, A)]

@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FormFile:
+class ProgrammeFile:
     """A file that was read: its entries, what it withdraws, and how many records of what were left out.
 
     ``withdrawn`` are hashes, ``withdrawn_references`` the numbers of pictures of which the file says no hash.
@@ -65,19 +65,19 @@ class FormFile:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def read_form(path: Path, form: str) -> FormFile:
+def read_form(path: Path, form: str) -> ProgrammeFile:
     """Return what a file in a form has; raise InvalidInput where any of it cannot be read, or OSError.
 
     Raises SettingsRefused where the package that reads the form is not installed.
     """
     reader = _READERS.get(form)
     if reader is None:
-        raise InvalidInput(f"a form is one of {', '.join(FORMS)}")
+        raise InvalidInput(f"a form is one of {', '.join(FORMATS)}")
     if form == "csv":
-        return FormFile([Entry(*entry) for entry in csv_entries(path)])
+        return ProgrammeFile([Entry(*entry) for entry in csv_entries(path)])
     if find_spec("threatexchange") is None:
         raise SettingsRefused("this form needs the extra: pip install 'nightlight[exchange]'")
-    read = FormFile()
+    read = ProgrammeFile()
     try:
         reader(read_bytes(path, MAX_BYTES), read)
     except InvalidInput as error:
@@ -88,7 +88,7 @@ def read_form(path: Path, form: str) -> FormFile:
     return read
 
 
-def merged(files: Iterable[FormFile], onto: Iterable[Entry] = ()) -> list[Entry]:
+def merged(files: Iterable[ProgrammeFile], onto: Iterable[Entry] = ()) -> list[Entry]:
     """Return the entries of files, the later ones over the earlier, without what they withdraw; each hash once."""
     entries = {(entry.kind, entry.value): entry for entry in onto}
     for file in files:
@@ -109,7 +109,7 @@ def write_form(entries: Iterable[Entry], form: str, at: datetime) -> Iterator[st
     """
     writer = _WRITERS.get(form)
     if writer is None:
-        raise InvalidInput(f"a form is one of {', '.join(FORMS)}")
+        raise InvalidInput(f"a form is one of {', '.join(FORMATS)}")
     return writer(entries, at)
 
 
@@ -149,7 +149,7 @@ def _entry(kind: str, value: object, reference: object) -> Entry:
     return Entry(kind, text, number)
 
 
-def _read_threatexchange(data: bytes, read: FormFile) -> None:
+def _read_threatexchange(data: bytes, read: ProgrammeFile) -> None:
     from threatexchange.exchanges.clients.fb_threatexchange.threat_updates import ThreatUpdateJSON
 
     kinds = {"HASH_PDQ": PDQ, "HASH_MD5": MD5}
@@ -159,20 +159,21 @@ def _read_threatexchange(data: bytes, read: FormFile) -> None:
         if kind is None:
             read.left_out[str(update.threat_type)[:40]] += 1
             continue
-        described = [told for told in (record.get("descriptors") or {}).get("data", ()) if isinstance(told, dict)]
-        if "media_type_video" in {tag for told in described for tag in told.get("tags", ()) if isinstance(tag, str)}:
+        rows = (record.get("descriptors") or {}).get("data", ())
+        descriptors = [row for row in rows if isinstance(row, dict)]
+        if "media_type_video" in {tag for row in descriptors for tag in row.get("tags", ()) if isinstance(tag, str)}:
             read.left_out["video"] += 1
             continue
-        told = described[0].get("description") if described else None
-        fits = isinstance(told, str) and len(told) <= MAX_REFERENCE and told.isprintable()
-        entry = _entry(kind, update.indicator, told if fits else update.id)
+        text = descriptors[0].get("description") if descriptors else None
+        fits = isinstance(text, str) and len(text) <= MAX_REFERENCE and text.isprintable()
+        entry = _entry(kind, update.indicator, text if fits else update.id)
         if update.should_delete:
             read.withdrawn.add((kind, entry.value))
         else:
             read.entries.append(entry)
 
 
-def _read_stopncii(data: bytes, read: FormFile) -> None:
+def _read_stopncii(data: bytes, read: ProgrammeFile) -> None:
     from dataclasses import fields
     from enum import Enum
 
@@ -180,25 +181,25 @@ def _read_stopncii(data: bytes, read: FormFile) -> None:
     from threatexchange.exchanges.clients.stopncii import api
 
     gone = {api.StopNCIICaseStatus.Withdrawn, api.StopNCIICaseStatus.Deleted}
-    known = {one.name for one in fields(api.StopNCIIHashRecord)}
+    known = {column.name for column in fields(api.StopNCIIHashRecord)}
     for record in _json(data)["hashRecords"]:
         values = {name: value for name, value in record.items() if name in known}
         values["caseNumbers"] = values.get("caseNumbers") or {}  # an empty one is written as a list
         try:
-            said = dacite.from_dict(api.StopNCIIHashRecord, values, dacite.Config(cast=[Enum, set]))
+            parsed = dacite.from_dict(api.StopNCIIHashRecord, values, dacite.Config(cast=[Enum, set]))
         except dacite.DaciteError as error:
             raise InvalidInput(f"a record is none of StopNCII's ({type(error).__name__})") from error
-        if said.signalType is not api.StopNCIISignalType.ImagePDQ:
-            read.left_out[said.signalType.value] += 1
+        if parsed.signalType is not api.StopNCIISignalType.ImagePDQ:
+            read.left_out[parsed.signalType.value] += 1
             continue
-        entry = _entry(PDQ, said.hashValue, min(said.caseNumbers, default=""))
-        if said.hashStatus in gone:
+        entry = _entry(PDQ, parsed.hashValue, min(parsed.caseNumbers, default=""))
+        if parsed.hashStatus in gone:
             read.withdrawn.add((PDQ, entry.value))
         else:
             read.entries.append(entry)
 
 
-def _read_ncmec(data: bytes, read: FormFile) -> None:
+def _read_ncmec(data: bytes, read: ProgrammeFile) -> None:
     from xml.etree import ElementTree as ET
 
     from threatexchange.exchanges.clients.ncmec import hash_api
@@ -296,7 +297,7 @@ def _listed(head: str, records: Iterable[dict[str, Any]], foot: str) -> Iterator
     yield foot
 
 
-_READERS: dict[str, Callable[[bytes, FormFile], None]] = {
+_READERS: dict[str, Callable[[bytes, ProgrammeFile], None]] = {
     "csv": lambda _data, _read: None,
     "threatexchange": _read_threatexchange,
     "stopncii": _read_stopncii,
@@ -308,4 +309,4 @@ _WRITERS: dict[str, Callable[[Iterable[Entry], datetime], Iterator[str]]] = {
     "stopncii": _write_stopncii,
     "ncmec": _write_ncmec,
 }
-FORMS = tuple(_READERS)
+FORMATS = tuple(_READERS)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight.flows.pictures.hash_lists import MOST_LOST
 from nightlight.flows.takedowns.requests import KINDS
-from nightlight.matching.exchange_forms import PDQ, Entry, merged, read_form, writable, write_form
+from nightlight.matching.programme_files import PDQ, Entry, merged, read_form, writable, write_form
 from nightlight.retention.erasure_receipt import sign_payload
 from nightlight_core.errors import InvalidInput, NotFound, SettingsRefused
 from nightlight_core.files import FILE
@@ -67,12 +67,12 @@ class Given(NamedTuple):
 class ExchangeLists:
     """Takes lists into ``folder``, None where there is none, and gives what ``exports`` names.
 
-    ``forms`` are those that may be taken.
+    ``formats`` are those that may be taken.
     """
 
     catalogue: Catalogue
     folder: Path | None
-    forms: frozenset[str]
+    formats: frozenset[str]
     exports: frozenset[str]
     clock: Clock
 
@@ -81,8 +81,8 @@ class ExchangeLists:
 
         Raises SettingsRefused where this is off, InvalidInput where a file cannot be read or has no hash, or OSError.
         """
-        if form not in self.forms:
-            raise SettingsRefused(f"NIGHTLIGHT_MATCHING_IMPORT_FORMS does not name {form!r}: it is not imported")
+        if form not in self.formats:
+            raise SettingsRefused(f"NIGHTLIGHT_MATCHING_IMPORT_FORMATS does not name {form!r}: it is not imported")
         target = self._path(name)
         before = read_form(target, "csv").entries if target.exists() else []
         files = [read_form(path, form) for path in paths]
