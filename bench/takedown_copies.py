@@ -38,11 +38,16 @@ def encoded(picture: Image.Image, quality: int) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
+def cut_share(kept: float, dice: np.random.Generator) -> tuple[float, float, float, float]:
+    """Return the left, upper, right and lower edge of a part with ``kept`` of each side, as shares of the sides."""
+    x, y = dice.uniform(0, 1 - kept, 2)
+    return x, y, x + kept, y + kept
+
+
 def _cut(picture: Image.Image, kept: float, dice: np.random.Generator) -> Image.Image:
     """Return a part with ``kept`` of each side, anywhere."""
-    (width, height), (x, y) = picture.size, dice.uniform(0, 1 - kept, 2)
-    box = (x * width, y * height, (x + kept) * width, (y + kept) * height)
-    return encoded(picture.crop(tuple(round(edge) for edge in box)), 75)
+    box = (round(share * side) for share, side in zip(cut_share(kept, dice), picture.size * 2, strict=True))
+    return encoded(picture.crop(tuple(box)), 75)
 
 
 def _lettered(picture: Image.Image) -> Image.Image:
@@ -55,9 +60,14 @@ def _lettered(picture: Image.Image) -> Image.Image:
     return encoded(picture, 75)
 
 
-def _screenshot(picture: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """Return a phone's screen with the picture in an app: bars, a name and lines of text around it."""
+def _screenshot(picture: Image.Image, dice: np.random.Generator, *, enlarged: bool = True) -> Image.Image:
+    """Return a phone's screen with the picture in an app: bars, a name and lines of text around it.
+
+    An app enlarges a small picture to the screen's width, or leaves it as it is.
+    """
     width, height, dark = 540, 1170, dice.random() < 0.5
+    if enlarged and picture.width < width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.BICUBIC)
     ink = (240, 240, 240) if dark else (20, 20, 20)
     screen = Image.new("RGB", (width, height), (18, 18, 18) if dark else (255, 255, 255))
     shown = picture.copy()
@@ -74,14 +84,16 @@ def _screenshot(picture: Image.Image, dice: np.random.Generator) -> Image.Image:
     return encoded(screen, 80)
 
 
+CUT, CUT_KEPT = "cut by 25 % of each side", 0.75
 COPIES: dict[str, Copy] = {
     "JPEG 50": lambda picture, _: encoded(picture, 50),
     "half size": lambda picture, _: encoded(picture.resize((picture.width // 2, picture.height // 2)), 85),
-    "cut by 25 % of each side": lambda picture, dice: _cut(picture, 0.75, dice),
+    CUT: lambda picture, dice: _cut(picture, CUT_KEPT, dice),
     "cut by up to 25 %": lambda picture, dice: _cut(picture, dice.uniform(0.75, 1), dice),
     "mirrored": lambda picture, _: encoded(ImageOps.mirror(picture), 75),
     "with text": lambda picture, _: _lettered(picture),
     "screenshot": _screenshot,
+    "screenshot, not enlarged": lambda picture, dice: _screenshot(picture, dice, enlarged=False),
 }
 
 

@@ -14,6 +14,9 @@ lock pyproject.toml "$client" --extra dev --extra local -o infra/requirements/de
 lock "$client" --extra local -c infra/requirements/dev.txt -o infra/requirements/client.txt
 lock pyproject.toml "$client" --extra pkcs11 --extra local --overrides infra/requirements/overrides-server.in \
   -c infra/requirements/dev.txt -o infra/requirements/server.txt
+# What an installed server needs more for the forms of membership programmes.
+lock pyproject.toml "$client" --extra pkcs11 --extra local --extra exchange --overrides infra/requirements/overrides-server.in \
+  -c infra/requirements/dev.txt -o infra/requirements/exchange.txt
 for extra in bench bench-images bench-face parity; do
   lock pyproject.toml "$client" --extra dev --extra local --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
 done
@@ -25,7 +28,7 @@ printf 'thumbor>=7.8\n' | lock - -o infra/requirements/bench-thumbor.txt
 printf 'hatchling>=1.27\n' | lock - -c infra/requirements/dev.txt -o infra/requirements/build.txt
 # Whoever sets Nightlight up builds nothing: all of it comes as wheels, on every Python that the README promises.
 for python in 3.11 3.12 3.13; do
-  for name in dev server build parity; do
+  for name in dev server exchange build parity; do
     uv pip install --dry-run --quiet --only-binary :all: --no-deps --require-hashes --python-version "$python" \
       --target "$(mktemp -d)" -r "infra/requirements/$name.txt"
   done

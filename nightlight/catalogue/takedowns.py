@@ -102,6 +102,12 @@ class Takedowns(Rows):
         query = select(takedowns.c.revision, takedowns.c.hashes).where(*standing).order_by(takedowns.c.revision)
         return [(row.revision, bytes(row.hashes)) for row in self._execute(query.limit(limit))]
 
+    def in_force(self, kind: str, after: int, *, limit: int) -> list[Takedown]:
+        """Return the next ``limit`` notices of a kind that are in force, by their numbers, after one."""
+        wanted = takedowns.c.state == IN_FORCE, takedowns.c.kind == kind, takedowns.c.sequence > after
+        query = select(*_COLUMNS).where(*wanted, takedowns.c.hashes.is_not(None)).order_by(takedowns.c.sequence)
+        return [Takedown(*row) for row in self._execute(query.limit(limit))]
+
     def any_standing(self) -> bool:
         """Say whether any notice stands."""
         query = select(takedowns.c.sequence).where(takedowns.c.hashes.is_not(None)).limit(1)

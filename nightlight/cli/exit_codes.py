@@ -29,6 +29,7 @@ DIFFERENCES_OF = {
     "lifecycle plan": "there is something to do",
     "lifecycle retag": "the workers were not done in time; they go on",
     "lifecycle verify": "an object outlived its rule",
+    "lists import": "the list has lost more than a tenth: renders wait until `lists confirm-change`",
     "lists status": "a list waits to be confirmed",
     "provenance check": "the manifest is not trusted",
     "receipt verify": "a receipt is wrong or was left out, or a file is not shown to be whole",

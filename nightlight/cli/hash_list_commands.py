@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
-from nightlight.cli.output import CsvFile, JsonFlag, local_actor, plain, print_json, print_report, print_table
+from nightlight.cli.output import (
+    CsvFile,
+    JsonFlag,
+    local_actor,
+    plain,
+    print_json,
+    print_report,
+    print_table,
+    visible,
+)
 from nightlight.settings import Settings
+from nightlight_core.errors import SettingsRefused
 from nightlight_core.ids import parse_image_id
 
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
 
 ImageArgument = Annotated[str, typer.Argument(help="The image's id.")]
+FormatOption = Annotated[str, typer.Option(help="csv, threatexchange, stopncii or ncmec.")]
 _COLUMNS = (
     "found_at", "image_id", "profile_id", "state", "list", "reference", "distance", "verdict", "decided_by",
     "decided_at",
@@ -121,6 +134,65 @@ def report(
     with open_match_review(Settings()) as deciding:
         rows = [plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
     print_report(_COLUMNS, rows, csv_file=csv_file, as_json=as_json, nothing="no matches")
+
+
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(help="The list that it becomes: NAME.csv in the folder of lists.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="A programme's files; the later ones count.")],
+    form: FormatOption = "csv",
+    add: Annotated[bool, typer.Option("--add", help="Add them to the list, and take away what they withdraw.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a list of the files of a membership programme. NIGHTLIGHT_MATCHING_IMPORT_FORMATS names the forms.
+
+    The list is written in one step, and only where every record can be read. Exits with 2 if it lost more than a tenth.
+    Example: `nightlight lists import members page-1.json page-2.json --format stopncii`
+    """
+    from nightlight.wiring.operator_tools import open_list_exchange
+
+    with open_list_exchange(Settings()) as exchange:
+        taken = exchange.take(name, files, form, add=add, actor=local_actor())
+    if as_json:
+        print_json(taken._asdict())
+    else:
+        typer.echo(f"{name}: {taken.entries:,} hashes, {taken.before:,} before; {taken.withdrawn:,} withdrawn")
+        for what, count in sorted(taken.left_out.items()):
+            typer.echo(f"left out: {count:,} of {visible(what)}")
+        if taken.waits:
+            typer.echo(f"it lost more than a tenth: renders wait until `nightlight lists confirm-change {name}`")
+    raise typer.Exit(DIFFERENCES if taken.waits else DONE)
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help="A list's name, or notices:KIND for the hashes of standing notices.")],
+    out: Annotated[Path, typer.Option(help="File for it; its signed receipt is beside it, in FILE.receipt.json.")],
+    form: FormatOption = "csv",
+    key: Annotated[
+        Path | None, typer.Option(help="Private JWK that signs; unset: that of NIGHTLIGHT_RETENTION_RECEIPT_KEY.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a list, or the hashes of takedown notices, for a programme. NIGHTLIGHT_MATCHING_EXPORT_LISTS names them.
+
+    The file is always whole: a notice that was undone is not in the next one.
+    Example: `nightlight lists export notices:intimate_image --format threatexchange --out notices.json`
+    """
+    from nightlight.policy.signing import SigningKey
+    from nightlight.wiring.operator_tools import open_list_exchange
+
+    settings = Settings()
+    path = key or settings.retention.receipt_key
+    if path is None:
+        raise SettingsRefused("give --key, or set NIGHTLIGHT_RETENTION_RECEIPT_KEY: an export is signed")
+    with open_list_exchange(settings) as exchange:
+        given = exchange.give(what, form, out, SigningKey.read(path), actor=local_actor())
+    out.with_name(f"{out.name}.receipt.json").write_text(f"{json.dumps(given.receipt)}\n", "utf-8")
+    if as_json:
+        print_json(given._asdict())
+    else:
+        typer.echo(f"{out}: {given.entries:,} hashes; {given.left_out:,} left out that the form has no word for")
 
 
 @app.command()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightlight.imaging import crop
-from nightlight.imaging.bars import inner_box
+from nightlight.imaging.bars import inner_boxes
 from nightlight.imaging.crop import MAX_ASPECT, Region
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ def candidate_lumas(frame: Image.Image, shown: Box | None = None) -> list[np.nda
     """Return the lumas to hash of a frame, uint8 (SIDE, SIDE) each."""
     grey = frame.convert("L")  # once: it costs as much as a resize
     boxes = candidate_squares(*frame.size, shown)
-    inner = inner_box(np.asarray(grey))
-    if inner is not None:
-        boxes += [box for box in inner_squares(inner) if box not in boxes]
-    return [square_luma(grey.crop(box), SIDE) for box in boxes]
+    for inner in inner_boxes(np.asarray(grey)):
+        boxes += inner_squares(inner)
+    return [square_luma(grey.crop(box), SIDE) for box in dict.fromkeys(boxes)]
 
 
 def inner_squares(inner: Box) -> list[Box]:

@@ -1,9 +1,9 @@
 """Reads hash lists of others, such as a clearing house or another platform, from CSV files.
 
-Lists are exchanged with one picture a line: a column ``hash`` with 64 hexadecimal digits, as PDQ's
-reference writes them, and optional ``quality`` (0 to 100) and ``reference`` (the list's own number for it). Other
-columns are ignored. A file without a header holds hashes alone. A list with an unreadable line is refused as a whole:
-the hashes missing from it would be missed in silence.
+Lists are exchanged with one picture a line: a column ``hash`` with 64 hexadecimal digits, as PDQ's reference writes
+them, a column ``md5`` with 32 (of the file as it was), or both; and optional ``quality`` (PDQ's, 0 to 100) and
+``reference`` (the list's own number for it). Other columns are ignored. A file without a header holds PDQ hashes alone.
+A list with an unreadable line is refused as a whole: the hashes missing from it would be missed in silence.
 """
 
 from __future__ import annotations
@@ -30,40 +30,64 @@ MAX_LINES = 10_000_000
 # So many bad lines are named before the rest is only counted.
 _NAMED = 10
 
+MD5_BYTES = 16
 _HASH = re.compile(rf"[0-9a-fA-F]{{{2 * BYTES}}}")
+_MD5 = re.compile(rf"[0-9a-fA-F]{{{2 * MD5_BYTES}}}")
 _QUALITY = re.compile(r"[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
 class HashList:
-    """A list that was read: its hashes, uint8 (n, 32), each once; and how many were left out for their low quality."""
+    """A list that was read: its hashes, uint8 (n, 32), each once; and how many were left out for their low quality.
+
+    ``md5s`` are its MD5s, 16 bytes each, in their order, with their references.
+    """
 
     name: str
     hashes: np.ndarray
     references: tuple[str, ...]
     left_out: int
+    md5s: tuple[tuple[bytes, str], ...] = ()
 
 
 def read_hash_list(path: Path, name: str) -> HashList:
     """Return the list in the CSV file ``path``; raise InvalidInput naming the lines that cannot be read."""
     references: dict[bytes, str] = {}
+    md5s: dict[bytes, str] = {}
+    left_out = 0
+    for kind, value, reference, quality in csv_entries(path):
+        if kind == "md5":
+            md5s.setdefault(bytes.fromhex(value), reference)
+        elif quality is not None and quality < LEAST_QUALITY:
+            left_out += 1
+        else:
+            references.setdefault(bytes.fromhex(value), reference)
+    hashes = np.frombuffer(b"".join(references), np.uint8).reshape(-1, BYTES)
+    return HashList(name, hashes, tuple(references.values()), left_out, tuple(sorted(md5s.items())))
+
+
+def csv_entries(path: Path) -> Iterator[tuple[str, str, str, int | None]]:
+    """Yield (``pdq`` or ``md5``, lower-case hexadecimal digits, reference, quality) of a CSV file.
+
+    Raises InvalidInput at its end, naming the lines that could not be read.
+    """
     bad: list[str] = []
-    wrong = left_out = 0
+    wrong = 0
     for number, row in _rows(path):
         problem = _problem(row)
         if problem:
             wrong += 1
             if len(bad) < _NAMED:
                 bad.append(f"{path.name}:{number}: {problem}")
-        elif row.get("quality") and int(row["quality"]) < LEAST_QUALITY:
-            left_out += 1
-        else:
-            references.setdefault(bytes.fromhex(row["hash"]), row.get("reference", ""))
+            continue
+        reference = row.get("reference", "")
+        if row.get("hash"):
+            yield "pdq", row["hash"].lower(), reference, int(row["quality"]) if row.get("quality") else None
+        if row.get("md5"):
+            yield "md5", row["md5"].lower(), reference, None
     if wrong:
         more = [f"... and {wrong - len(bad)} more lines"] if wrong > len(bad) else []
         raise InvalidInput("\n".join([*bad, *more]))
-    hashes = np.frombuffer(b"".join(references), np.uint8).reshape(-1, BYTES)
-    return HashList(name, hashes, tuple(references.values()), left_out)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -78,8 +102,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             bare = len(first) == 1 and _HASH.fullmatch(first[0].strip())
             if bare:
                 columns = ["hash"]
-            if "hash" not in columns:
-                raise InvalidInput(f"{path.name}:1: no column is called 'hash'; there are {', '.join(columns)[:200]}")
+            if not {"hash", "md5"} & set(columns):
+                there_are = ", ".join(columns)[:200]
+                raise InvalidInput(f"{path.name}:1: no column is called 'hash' or 'md5'; there are {there_are}")
             rows = chain([first], reader) if bare else reader
             for row in rows:
                 if row:
@@ -99,8 +124,11 @@ def _bounded(file: IO[str], path: Path) -> Iterator[str]:
 
 def _problem(row: dict[str, str]) -> str:
     """Return what is wrong with a line, or nothing."""
-    if not _HASH.fullmatch(row.get("hash", "")):
+    hash_, md5 = row.get("hash", ""), row.get("md5", "")
+    if not _HASH.fullmatch(hash_) and (hash_ or not md5):
         return f"a hash is {2 * BYTES} hexadecimal digits"
+    if md5 and not _MD5.fullmatch(md5):
+        return f"an MD5 is {2 * MD5_BYTES} hexadecimal digits"
     quality = row.get("quality", "")
     if quality and not (_QUALITY.fullmatch(quality) and int(quality) <= 100):  # noqa: PLR2004 - PDQ's own range
         return "a quality is a whole number from 0 to 100"

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nightlight.matching.index import HashIndex
-from nightlight.matching.list_files import read_hash_list
+from nightlight.matching.list_files import MD5_BYTES, HashList, read_hash_list
 from nightlight.matching.pdq import BYTES, LEAST_QUALITY, pdq
 from nightlight.matching.segment import KEY_BYTES
 from nightlight_core.errors import Conflict, IndexBroken, InvalidInput, ListsUnavailable
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 # Written last: an index without it is incomplete.
 _ABOUT = "about.json"
 # The version of the index's folder: raise it when its content changes.
-_FORMAT = 2
+_FORMAT = 3
 SAMPLE, SAMPLED_BYTES = 512, 8
 
 
@@ -50,7 +50,7 @@ class ListIndexMatch:
 
 @dataclass(frozen=True, slots=True)
 class IndexedHashList:
-    """One list as it is indexed: how many hashes it has, and how many were left out for their low quality."""
+    """One list as it is indexed: how many hashes it has, MD5s with them, and how many were left out."""
 
     name: str
     hashes: int
@@ -109,6 +109,16 @@ class _OpenIndex:
             raise IndexBroken(f"{self.target.name}: no entry {number}/{row}")
         return self.snapshots[number].name, reference.rstrip("\n")
 
+    def listed(self, md5: bytes) -> list[tuple[str, str]]:
+        """Return (list, its reference) of every list with this MD5; raises OSError."""
+        entries = []
+        for number, snapshot in enumerate(self.snapshots):
+            row = _row_of(self.target / f"{number}.md5", md5)
+            if row is not None:
+                with (self.target / f"{number}.md5.txt").open(encoding="utf-8") as file:
+                    entries.append((snapshot.name, next(itertools.islice(file, row, None)).rstrip("\n")))
+        return entries
+
 
 class HashListIndex:
     """The index of the hash lists in a folder. Thread-safe."""
@@ -121,8 +131,10 @@ class HashListIndex:
         self._checked_at = -_RECHECK_S
         self._open: _OpenIndex | None = None
 
-    def search_hashes(self, hashes: bytes) -> HashListSearch:
+    def search_hashes(self, hashes: bytes, md5: bytes = b"") -> HashListSearch:
         """Return the entries near any of these hashes, 32 bytes each, and the lists that were searched.
+
+        With ``md5``, 16 bytes, those of a file that is the very same, too.
 
         Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
         """
@@ -133,6 +145,8 @@ class HashListIndex:
                 for near in opened.index.search(query):
                     nearest[near.key] = min(near.distance, nearest.get(near.key, near.distance))
             matches = [ListIndexMatch(*opened.entry(key), bits) for key, bits in nearest.items()]
+            same = {(match.list, match.reference) for match in matches if match.distance == 0}
+            matches += [ListIndexMatch(*entry, 0) for entry in (opened.listed(md5) if md5 else ()) if entry not in same]
         except (OSError, IndexBroken) as error:  # another process has indexed newer lists, and dropped these
             with self._lock:
                 self._open = None
@@ -171,13 +185,17 @@ class HashListIndex:
             batches.append((hash_list.hashes, keys.view(np.uint8).reshape(-1, KEY_BYTES)))
             lines = "".join(f"{reference}\n" for reference in hash_list.references)
             (target / f"{number}.txt").write_text(lines, "utf-8")
+            (target / f"{number}.md5").write_bytes(b"".join(md5 for md5, _ in hash_list.md5s))
+            (target / f"{number}.md5.txt").write_text(
+                "".join(f"{reference}\n" for _, reference in hash_list.md5s), "utf-8"
+            )
         index.build(batches)
         about = [
             {
                 "name": hash_list.name,
-                "hashes": len(hash_list.hashes),
+                "hashes": len(hash_list.hashes) + len(hash_list.md5s),
                 "left_out": hash_list.left_out,
-                **_content(hash_list.hashes),
+                **_content(_rows(hash_list)),
                 "modified": modified_ns,
             }
             for hash_list, modified_ns in zip(lists, modified, strict=True)
@@ -233,6 +251,26 @@ def hash_lumas(lumas: Sequence[np.ndarray]) -> bytes:
     """Return the hashes, 32 bytes each, of lumas, uint8 (512, 512): all eight of each that has enough quality."""
     hashed = [pdq(luma) for luma in lumas]
     return b"".join(picture.hashes.tobytes() for picture in hashed if picture.quality >= LEAST_QUALITY)
+
+
+def _row_of(path: Path, md5: bytes) -> int | None:
+    """Return the place of an MD5 in a file of sorted ones, or None; raises OSError."""
+    with path.open("rb") as file:
+        low, high = 0, file.seek(0, 2) // MD5_BYTES
+        while low < high:
+            middle = (low + high) // 2
+            file.seek(middle * MD5_BYTES)
+            read = file.read(MD5_BYTES)
+            if read == md5:
+                return middle
+            low, high = (middle + 1, high) if read < md5 else (low, middle)
+    return None
+
+
+def _rows(hash_list: HashList) -> np.ndarray:
+    """Return all that is on a list, uint8 (n, 32): its hashes, and its MD5s behind as many zeros."""
+    md5s = b"".join(bytes(BYTES - MD5_BYTES) + md5 for md5, _ in hash_list.md5s)
+    return np.concatenate((hash_list.hashes, np.frombuffer(md5s, np.uint8).reshape(-1, BYTES)))
 
 
 def _content(hashes: np.ndarray) -> dict[str, str]:

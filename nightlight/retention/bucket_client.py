@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from nightlight.retention.caller_identity import caller_identity
 from nightlight.store.aws_errors import code_of, store_errors
-from nightlight_core.errors import NotFound, ObjectMissing
+from nightlight_core.errors import LifecycleRefused, NotFound, ObjectMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -51,6 +51,8 @@ class BucketClient:
                     return []
                 if code_of(error) == "NoSuchBucket":
                     raise NotFound(f"{self.name}: there is no such bucket") from error
+                if code_of(error) == "NotImplemented":  # for good: to ask again changes nothing
+                    raise LifecycleRefused(f"{self.name}: this server has no lifecycle rules") from error
                 raise
         return [dict(rule) for rule in answer.get("Rules", [])]
 

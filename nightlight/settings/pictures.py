@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
@@ -111,9 +112,15 @@ class MatchingSettings(BaseSettings):
     """Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in the data
     folder. It can be deleted at any time: it is made again from the catalogue."""
     lists_dir: Path | None = None
-    """Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a column `hash` and optional
-    columns `quality` and `reference`. An upload on a list is quarantined. Put the exports of the programmes that you
-    are a member of here; no list comes with Nightlight."""
+    """Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a column `hash` (PDQ), `md5`
+    or both, and optional columns `quality` and `reference`. An upload on a list is quarantined. Put the exports of the
+    programmes that you are a member of here; no list comes with Nightlight."""
+    import_formats: frozenset[Literal["csv", "threatexchange", "stopncii", "ncmec"]] = frozenset()
+    """Forms of membership programmes that `nightlight lists import` reads, as JSON: `["stopncii", "ncmec"]`. Unset: it
+    reads none."""
+    export_lists: frozenset[str] = frozenset()
+    """What `nightlight lists export` may give out, as JSON: names of hash lists, and `notices:KIND` for the hashes of
+    standing takedown notices of that kind: `["own", "notices:intimate_image"]`. Unset: nothing."""
     takedown_unlike: int = Field(default=20, ge=1, le=10_000)
     """Pictures unlike each other that one hash of a takedown notice may match. One that matches more is set aside:
     what it alone has found is not hidden until a person has confirmed it."""

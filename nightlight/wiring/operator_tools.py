@@ -23,6 +23,7 @@ from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
+    from nightlight.flows.takedowns.list_exchange import ExchangeLists
     from nightlight.matching.list_index import HashListIndex
     from nightlight.provenance.pkcs11 import HsmKey
     from nightlight.provenance.signing import ManifestSigner
@@ -97,6 +98,16 @@ def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[
     lists = hash_lists(settings)
     with open_catalogue(settings) as catalogue:
         yield Screening(catalogue, lists, clock, platform.node())
+
+
+@contextmanager
+def open_list_exchange(settings: Settings, clock: Clock = system_clock) -> Iterator[ExchangeLists]:
+    """Give what takes hash lists from membership programmes, and gives lists to them."""
+    from nightlight.flows.takedowns.list_exchange import ExchangeLists
+
+    concern = settings.matching
+    with open_catalogue(settings) as catalogue:
+        yield ExchangeLists(catalogue, concern.lists_dir, concern.import_formats, concern.export_lists, clock)
 
 
 def notice_screening(settings: Settings, catalogue: Catalogue) -> NoticeScreening:

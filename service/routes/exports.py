@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from nightlight import logs
 from nightlight.catalogue.exports import ExportRow
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.flows.exports.requests import SEALED, ZIP
+from nightlight.flows.exports.requests import SEALED, ZIP, GivenExport
 from nightlight.store.age_sealing import RECIPIENT_PATTERN
 from nightlight_core.ids import parse_profile_id
 from service.answers import Body, answer, services
 from service.auth import ScopedRoute, caller, requires
 from service.profile_ids import ProfileIdPath
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 router = APIRouter(prefix="/v1/profiles", tags=["exports"], route_class=ScopedRoute)
 
@@ -27,6 +34,9 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+# It is sent in pieces, so that no more than one waits in the server's buffer for a reader. One who takes longer than a
+# minute and a second for each 50 kB (400 kbit/s) is cut off: others wait for the place.
+_PIECE, _GRACE_S, _LEAST_RATE = 262_144, 60.0, 50_000
 
 
 class ExportBody(Body):
@@ -89,15 +99,42 @@ def status(request: Request, profile_id: ProfileIdPath) -> ExportAnswer:
 async def give(request: Request, profile_id: ProfileIdPath) -> Response:
     """Give the archive, a ZIP file, once it is ready; `application/octet-stream` where it is sealed."""
     flow, who = services(request).exports, caller(request).subject
-    row, data, sealed = await run_in_threadpool(flow.give, parse_profile_id(profile_id), actor=who)
-    digest = base64.b64encode(bytes.fromhex(row.sha256 or "")).decode()
-    name = "export.zip.age" if sealed else "export.zip"
-    headers = {
-        **_HEADERS,
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
-    }
-    return Response(data, media_type=SEALED if sealed else ZIP, headers=headers)
+    return ExportFile(await run_in_threadpool(flow.give, parse_profile_id(profile_id), actor=who))
+
+
+class ExportFile(StreamingResponse):
+    """The archive. It keeps its place among those that are given at once until it has been sent."""
+
+    def __init__(self, given: GivenExport, *, within_s: float | None = None) -> None:
+        """Take an export; ``within_s``: the seconds that sending it may take, by its size unless given."""
+        digest = base64.b64encode(bytes.fromhex(given.row.sha256 or "")).decode()
+        name = "export.zip.age" if given.sealed else "export.zip"
+        headers = {
+            **_HEADERS,
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Length": str(len(given.data)),
+            "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
+        }
+        super().__init__(_pieces(given), media_type=SEALED if given.sealed else ZIP, headers=headers)
+        self._given = given
+        self._within_s = _GRACE_S + len(given.data) / _LEAST_RATE if within_s is None else within_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, and give its place back however that ends."""
+        try:
+            async with asyncio.timeout(self._within_s):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            logs.get("service").warning("export.reader_too_slow", detail=f"{self._within_s:.0f} s")
+        finally:
+            self._given.release()
+
+
+async def _pieces(given: GivenExport) -> AsyncIterator[memoryview]:
+    """Yield the bytes of an export, piece by piece."""
+    data = memoryview(given.data)
+    for at in range(0, len(data), _PIECE):
+        yield data[at : at + _PIECE]
 
 
 @router.delete("/{profile_id}/export", status_code=204)

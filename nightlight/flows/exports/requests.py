@@ -4,7 +4,7 @@
 
     ask        rate; the export's row and its job, then 202
     make       in a worker, which alone can read originals                       (flows.exports.make_export)
-    give       the bytes, to whoever may ask, while there are any
+    give       the bytes, to whoever may ask, while there are any; a few at once, each until it has been sent
     remove     after a day, by DELETE, with a picture that may be given to nobody any more, and with the profile
 
 Whoever asks, and whoever is given one, is in the audit log.
@@ -13,6 +13,7 @@ Whoever asks, and whoever is given one, is in the audit log.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,6 +41,20 @@ ZIP, SEALED = "application/zip", "application/octet-stream"
 SEALED_MORE = 1_000_000
 # A service process gives so many exports at once: each is in its memory.
 _AT_ONCE, _AGAIN_S = 2, 5
+
+
+class GivenExport:
+    """An export's row, its bytes, and whether they are sealed. It has one of the places until it is released."""
+
+    def __init__(self, row: ExportRow, data: bytes, place: threading.BoundedSemaphore, *, sealed: bool) -> None:
+        """Take over a place, which is given back by ``release``, or when nobody has this object any more."""
+        self.row, self.data, self.sealed = row, data, sealed
+        self._finalize = weakref.finalize(self, place.release)
+
+    def release(self) -> None:
+        """Give the place back: the bytes have been sent, or nobody reads them. A second time does nothing."""
+        self.data = b""
+        self._finalize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +104,8 @@ class RequestExport:
             raise NotFound
         return kept[0]
 
-    def give(self, profile_id: ProfileId, *, actor: str) -> tuple[ExportRow, bytes, bool]:
-        """Return an export that is ready, its bytes, and whether they are sealed.
+    def give(self, profile_id: ProfileId, *, actor: str) -> GivenExport:
+        """Return an export that is ready, which the caller releases once it has been sent.
 
         Raises NotFound, TooManyRequests or StoreUnavailable.
         """
@@ -99,18 +114,22 @@ class RequestExport:
             raise NotFound
         if not self._places.acquire(blocking=False):
             raise TooManyRequests(f"{_AT_ONCE} exports at once", after_s=_AGAIN_S)
+        given = GivenExport(row, b"", self._places, sealed=True)
         try:
             stored = self.fetch(row.object_key, max_bytes=self.limits.max_bytes + SEALED_MORE)
+            given.data, given.sealed = stored.data, stored.info.content_type != ZIP
+            with self.catalogue.transaction() as tx:
+                current = tx.exports.get(row.export_id)
+                if current is None or current.state != exports.READY:  # removed while it was read
+                    raise NotFound
+                tx.audit.append("export.read", now=self.clock(), actor=actor, detail={"export_id": row.export_id})
         except ObjectMissing as error:
+            given.release()
             raise NotFound from error
-        finally:
-            self._places.release()
-        with self.catalogue.transaction() as tx:
-            current = tx.exports.get(row.export_id)
-            if current is None or current.state != exports.READY:  # removed while it was read
-                raise NotFound
-            tx.audit.append("export.read", now=self.clock(), actor=actor, detail={"export_id": row.export_id})
-        return row, stored.data, stored.info.content_type != ZIP
+        except BaseException:
+            given.release()
+            raise
+        return given
 
     def remove(self, profile_id: ProfileId, *, actor: str) -> None:
         """Remove the export of a profile; raises NotFound where there is none."""

@@ -93,9 +93,12 @@ class Screening:
     clock: Clock
     host: str = "unknown"
 
-    def screen(self, hashes: bytes) -> Screened:
-        """Return what hashes (32 bytes each) are near to; raises ListsUnavailable, and then the picture waits."""
-        searched = self.lists.search_hashes(hashes)
+    def screen(self, hashes: bytes, md5: bytes = b"") -> Screened:
+        """Return what hashes (32 bytes each) are near to, and what has the MD5 of the picture's file (16 bytes).
+
+        Raises ListsUnavailable, and then the picture waits.
+        """
+        searched = self.lists.search_hashes(hashes, md5)
         return Screened(searched.matches, hashes, newest(self._taken_over(searched.lists)))
 
     def revision(self) -> int:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ class Render:
             original = self.open_(stored.data, image.sealed_key)
             numbers = {row.tier: row.watermark for row in names.values() if row.watermark is not None}
             rendered, stages, views = self.pipeline(original, recipes, image.crop, numbers)
-            screened, noticed = self._screened(views), self._noticed(views)
+            screened, noticed = self._screened(views, original), self._noticed(views)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, REJECT, error.code, error.public_detail)
@@ -212,8 +213,8 @@ class Render:
             return self._discard(lease, {(row.recipe, row.variant): row for row in rows})
         return ending
 
-    def _screened(self, views: Sequence[Any]) -> Screened:
-        """Return what a picture is near to on the lists; raises ListsUnavailable."""
+    def _screened(self, views: Sequence[Any], original: bytes) -> Screened:
+        """Return what a picture is near to on the lists, or is the very file of; raises ListsUnavailable."""
         if self.screening is None:
             with self.runner.catalogue.reading() as tx:
                 names = [hash_list.name for hash_list in tx.screenings.lists().values() if hash_list.digest]
@@ -225,7 +226,8 @@ class Render:
             return Screened(self.search(views) if views else (), b"", 0)
         from nightlight.matching.list_index import hash_lumas
 
-        return self.screening.screen(hash_lumas(views))
+        md5 = hashlib.md5(original, usedforsecurity=False).digest()  # programmes exchange it; nothing is trusted for it
+        return self.screening.screen(hash_lumas(views), md5)
 
     def view_hashes(self, views: Sequence[Any]) -> bytes:
         """Return the hashes of lumas as they are, 32 bytes each, by which copies are found; none without notices."""

@@ -1,5 +1,6 @@
 """Processes that no end-to-end test starts do their whole work under their roles too: imports, and operators' commands."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -130,10 +131,20 @@ def test_the_commands_of_operators_find_what_they_need(roles, database, monkeypa
     owner = Catalogue(database)
     rendition_of(owner, "p-erased", "c" * 32)
     owner.close()
+    (tmp_path / "page.csv").write_text("ab" * 32)
+    (tmp_path / "key").write_text(json.dumps({"kid": "test", "d": "A" * 43}))
+    for name, value in {
+        "LISTS_DIR": str(tmp_path),
+        "IMPORT_FORMATS": '["csv"]',
+        "EXPORT_LISTS": '["notices:other"]',
+    }.items():
+        monkeypatch.setenv(f"NIGHTLIGHT_MATCHING_{name}", value)
     for command, codes in (
         (("report", "--no-buckets", "--json"), {0}),
         (("abuse-signals", "report"), {0}),
         (("lists", "report"), {0}),
+        (("lists", "import", "members", str(tmp_path / "page.csv")), {0}),
+        (("lists", "export", "notices:other", "--out", str(tmp_path / "out.csv"), "--key", str(tmp_path / "key")), {0}),
         (("hold", "list"), {0}),
         (("erase", "p-erased", "--yes", "--wait-s", "0"), {0, 2}),
         (("sweep", "--wait-s", "0", "--json"), {0, 2}),

@@ -102,9 +102,9 @@ def exported(services, profile_id, **asked):
     """The files of an export that is made now."""
     services.export.ask(profile_id, seal_to=None, actor="desk", **asked)
     assert deliver(services)[-1] == "ready"
-    _, data, sealed = services.export.give(profile_id, actor="desk")
-    assert not sealed
-    return files_of(data)
+    given = services.export.give(profile_id, actor="desk")
+    assert not given.sealed
+    return files_of(given.data)
 
 
 def files_of(data):
@@ -468,7 +468,7 @@ def test_one_with_a_picture_that_is_held_while_it_is_made_is_made_again_without(
     exporting.clock.forward(minutes=10)
     exporting.reconciler.run_once()
     assert deliver(exporting) == ["ready"]
-    files = files_of(exporting.export.give(owner, actor="t")[1])
+    files = files_of(exporting.export.give(owner, actor="t").data)
     assert [entry["state"] for entry in content_of(files)["pictures"]] == ["not_available", "replaced"]
 
 
@@ -496,7 +496,8 @@ def test_it_is_sealed_to_a_key_and_nobody_else_opens_it(exporting, owner):
     identity, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
     exporting.export.ask(owner, seal_to=str(identity.to_public()), actor="t")
     assert deliver(exporting) == ["ready"]
-    _, data, sealed = exporting.export.give(owner, actor="t")
+    given = exporting.export.give(owner, actor="t")
+    data, sealed = given.data, given.sealed
     assert sealed
     assert data.startswith(b"age-encryption.org/v1")
     assert picture(2)[:64] not in data
@@ -516,7 +517,8 @@ def test_where_workers_seal_the_request_chooses_no_other_key(exporting, owner):
     assert exporting.export.status(owner).reason == "seal_key_not_allowed"
     exporting.export.ask(owner, seal_to=None, actor="t")
     assert deliver(exporting)[-1] == "ready"
-    _, data, sealed = exporting.export.give(owner, actor="t")
+    given = exporting.export.give(owner, actor="t")
+    data, sealed = given.data, given.sealed
     assert sealed
     assert pyrage.decrypt(data, [desk])
 

@@ -175,13 +175,13 @@ def test_a_list_that_changes_while_a_picture_is_rendered_is_not_missed(screened,
     image_id = upload(screened, profile_id, LISTED)
     real = screened.screening.screen
 
-    def then_it_changes(hashes):
-        matches = real(hashes)
+    def then_it_changes(hashes, md5):
+        matches = real(hashes, md5)
         folder.write("a", [*filler(3), hex_of(LISTED)])
         Screening(screened.catalogue, screened.lists, screened.clock).look()
         return matches
 
-    monkeypatch.setattr(Screening, "screen", lambda _, hashes: then_it_changes(hashes))
+    monkeypatch.setattr(Screening, "screen", lambda _, hashes, md5=b"": then_it_changes(hashes, md5))
     screened.relay.run_once()
     sent, screened.sent[:] = list(screened.sent), []
     assert screened.render.run(sent[0][1], redelivered=False) == "later"

@@ -41,6 +41,14 @@ def test_references_are_kept_and_pictures_with_nothing_in_them_left_out(written)
     assert hash_list.left_out == 1
 
 
+def test_md5s_stand_beside_hashes_or_alone(written):
+    text = f"hash,md5,reference\n{FIRST},{TWO[:32].upper()},a\n,{FIRST[:32]},b\n,{FIRST[:32]},again\n{THREE},,c\n"
+    hash_list = read_hash_list(written(text), "theirs")
+    assert [row.tobytes().hex() for row in hash_list.hashes] == [FIRST, THREE]
+    assert hash_list.references == ("a", "c")
+    assert hash_list.md5s == ((bytes.fromhex(FIRST[:32]), "b"), (bytes.fromhex(TWO[:32]), "a"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -51,7 +59,10 @@ def test_references_are_kept_and_pictures_with_nothing_in_them_left_out(written)
         (f"hash,quality\n{FIRST},٣\n", "list.csv:2: a quality is"),
         (f"hash,reference\n{FIRST},{'r' * 201}\n", "list.csv:2: a reference is"),
         (f"hash,reference\n{FIRST},a\x07b\n", "list.csv:2: a reference is"),
-        (f"md5,name\n{FIRST},x\n", "no column is called 'hash'; there are md5, name"),
+        (f"sha1,name\n{FIRST},x\n", "no column is called 'hash' or 'md5'; there are sha1, name"),
+        (f"md5,name\n{FIRST},x\n", "list.csv:2: an MD5 is 32 hexadecimal digits"),
+        (f"hash,md5\nab,{FIRST[:32]}\n", "list.csv:2: a hash is"),
+        ("hash,md5\n,\n", "list.csv:2: a hash is"),
         ("hash\n" + "z\n" * 15, "and 5 more lines"),
         (f"hash\n{'a' * 5000}\n", "more than 4000 characters"),
         (b"hash\n\xff\xfe\n", "can't decode"),

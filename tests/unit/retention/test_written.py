@@ -88,6 +88,41 @@ def of_terraform(block):
     )  # fmt: skip
 
 
+# What the provider itself says of its arguments; the file names where that was read.
+ARGUMENTS = json.loads((ROOT / "tests/unit/retention/aws_lifecycle_arguments.json").read_text())["arguments"]
+
+
+def misnamed(block, path=""):
+    """The arguments and blocks of a block that the provider does not know, and those that it asks for and are missing."""
+    names = {name for name in block if not name.startswith("__")}
+    known = ARGUMENTS[path]
+    wrong = {f"{path}: {name}" for name in names - {*known["required"], *known["optional"]}}
+    wrong |= {f"{path}: no {name}" for name in {*known["required"]} - names}
+    for name in names:
+        inner = f"{path}.{name}".strip(".")
+        if inner in ARGUMENTS:
+            wrong |= {fault for each in block[name] for fault in misnamed(each, inner)}
+    return wrong
+
+
+def resources(text_):
+    for resource in hcl2.loads(text_)["resource"]:
+        for named in resource.values():
+            for body in named.values():
+                yield from body if isinstance(body, list) else [body]
+
+
+def test_terraform_has_the_arguments_of_the_provider_and_no_others(buckets):
+    written = list(resources(as_terraform(buckets)))
+    assert len(written) == len(buckets)
+    assert [misnamed(body) for body in written] == [set()] * len(written)
+    wrong = as_terraform(buckets).replace("noncurrent_days", "days", 1).replace("    filter {", "    filters {", 1)
+    assert set().union(*map(misnamed, resources(wrong))) == {
+        "rule: filters", "rule.noncurrent_version_expiration: days",
+        "rule.noncurrent_version_expiration: no noncurrent_days",
+    }  # fmt: skip
+
+
 def test_terraform_says_the_same(buckets):
     rules = {}
     for resource in hcl2.loads(as_terraform(buckets))["resource"]:
