@@ -15,6 +15,7 @@ from nightlight.catalogue.events import RESTORED, SET_ASIDE
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.takedowns.search import unlike_pictures
+from nightlight.flows.webhooks import DeliverWebhooks
 from nightlight.imaging import notice_views
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import open_receipt
@@ -22,6 +23,7 @@ from nightlight_core.errors import Conflict, CorruptImage, InvalidInput, NotFoun
 from nightlight_core.ids import SOFTENED
 from tests.support import pictures
 from tests.support.lists import LISTED, OTHER
+from tests.support.receiver import receiving
 from tests.support.takedown_world import NOTICE, TakedownWorld, begin_afresh, jpeg
 
 pytestmark = pytest.mark.integration
@@ -282,6 +284,13 @@ def test_a_notice_that_keeps_many_unlike_uploads_dark_is_set_aside_and_people_ar
     assert {world.services.state(image_id) for image_id in kept} == {images.QUARANTINED}
     assert world.events_about_notices() == {(SET_ASIDE, takedown_id)}
     assert world.review.status(takedown_id).takedown.aside
+    with receiving() as hooks:
+        webhooks = DeliverWebhooks(world.catalogue, f"{hooks.url}/hook", Ed25519PrivateKey.generate(), 5, world.clock)
+        while webhooks.run_once():
+            pass
+        bodies = hooks.bodies("/hook")
+    asked = [body["data"] for body in bodies if body["type"] == SET_ASIDE]
+    assert asked == [{"takedown_id": takedown_id}]
     later = world.upload(f"{profile_id}-8", pictures.jpeg(seed=8))
     assert world.services.state(later) == images.READY
     assert {world.services.state(image_id) for image_id in [named, *kept]} == {images.QUARANTINED}
