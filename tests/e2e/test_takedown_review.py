@@ -30,7 +30,7 @@ def notice(client):
     assert client.wait(image_id, timeout_s=HANG_S).state == "ready"
     copy = pictures.encoded(ImageOps.mirror(photograph), "JPEG", quality=60)
     placed = client.place_takedown(copy, kind="intimate_image", reference="case-81")
-    standing = client.wait_takedown(placed.takedown_id)
+    standing = client.wait_takedown(placed.takedown_id, timeout_s=HANG_S)
     assert (standing.state, standing.hidden) == ("in_force", 1)
     return standing.takedown_id, image_id
 
