@@ -32,6 +32,7 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.schema import images, profiles, renditions
 from nightlight.catalogue.takedown_schema import view_hashes
 from nightlight.flows.pictures.notices import WHOLE_WITHIN, WINDOW_WITHIN
+from nightlight.flows.takedowns.notice_copies import NoticeCopies
 from nightlight.flows.takedowns.requests import Notice, PlaceTakedowns, ReviewTakedowns
 from nightlight.flows.takedowns.run import RunTakedown
 from nightlight.flows.takedowns.search import FindCopies, hash_notice
@@ -145,7 +146,7 @@ def dark(folder, hashes, copies, dice):
     find = FindCopies(catalogue, folder / "index/views", traces, 20)
     run = RunTakedown(
         JobRunner(catalogue, WorkerSettings(), lambda: NOW), originals, rendering_.notice_lumas, find, traces, unsealed,
-        64_000_000,
+        64_000_000, NoticeCopies(catalogue, originals, rendering_.review_picture, unsealed, 64_000_000, lambda: NOW),
     )  # fmt: skip
     place = PlaceTakedowns(catalogue, PutOnly(originals), UploadSettings(), lambda: 48.0, lambda: NOW)
     begin, cpu = time.monotonic(), time.process_time()

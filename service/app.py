@@ -15,6 +15,7 @@ import nightlight
 from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
+from service.console import review_pages
 from service.fast_path import FastPath
 from service.middleware import BodyCap, RequestId, RequestMetrics
 from service.openapi import document
@@ -35,6 +36,7 @@ from service.routes import (
     profiles,
     rendition_files,
     softbinding,
+    takedown_reviews,
     takedowns,
     traces,
 )
@@ -87,7 +89,7 @@ def create_app(services: ServiceContainer) -> FastAPI:
     problems.install(app)
     modules = (
         profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
-        optout, traces, takedowns, imports, holds, softbinding, health,
+        optout, traces, takedowns, takedown_reviews, review_pages, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import Request, Response
@@ -21,15 +21,17 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _SCOPE = "__nightlight_scope__"
 _PUBLIC = "public"
 # Scopes whose calls change nothing that decisions are made by; every other call is taken to have changed something.
-_READING = frozenset({TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE, TokenScope.EXPORT})
+_READING = frozenset(
+    {TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE, TokenScope.EXPORT, TokenScope.REVIEW}
+)
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
-def requires(scope: TokenScope) -> Callable[[_Endpoint], _Endpoint]:
-    """Mark an endpoint as open to callers whose token carries ``scope``."""
+def requires(*scopes: TokenScope) -> Callable[[_Endpoint], _Endpoint]:
+    """Mark an endpoint as open to callers whose token carries one of ``scopes``."""
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
-        setattr(endpoint, _SCOPE, scope)
+        setattr(endpoint, _SCOPE, scopes)
         return endpoint
 
     return mark
@@ -57,14 +59,14 @@ def guarded(endpoint: Callable[..., Any], handler: Handler) -> Handler:
     The token is checked before anything of the request's body is read. After a call that may have changed what
     decisions are made by, this process uses no view that was read before the change feed is polled again.
     """
-    scope = getattr(endpoint, _SCOPE)
-    if scope == _PUBLIC:
+    scopes = getattr(endpoint, _SCOPE)
+    if scopes == _PUBLIC:
         return handler
 
     async def authenticated(request: Request) -> Response:
-        request.state.caller = await _authenticate(request, scope)
+        request.state.caller = await _authenticate(request, scopes)
         response = await handler(request)
-        if scope not in _READING:
+        if not _READING.issuperset(scopes):
             request.app.state.services.change_feed.views.expire()
         return response
 
@@ -77,23 +79,28 @@ def caller(request: Request) -> Caller:
     return authenticated
 
 
-async def _authenticate(request: Request, scope: TokenScope) -> Caller:
-    """Return the caller that the request's token names; raise Unauthenticated, Forbidden or Unavailable.
+async def _authenticate(request: Request, scopes: Sequence[TokenScope]) -> Caller:
+    """Return the caller that the request's token names; raise as ``verified`` does."""
+    return await verified(request, _bearer_token(request.headers.get("authorization", ""), scopes), *scopes)
+
+
+async def verified(request: Request, token: str, *scopes: TokenScope) -> Caller:
+    """Return the caller that a token names and that has one of ``scopes``.
 
     A token that was good lately is looked up; every other is verified in the thread pool, since that may read keys.
+    Raises Unauthenticated, Forbidden or Unavailable.
     """
-    token = _bearer_token(request.headers.get("authorization", ""), scope)
     verifier: AccessVerifier = request.app.state.services.verifier
     caller = verifier.try_cached(token)
     if caller is None:
         caller = await run_in_threadpool(verifier.verify, token)
-    caller.require(scope)
+    caller.require(*scopes)
     return caller
 
 
-def _bearer_token(header: str, scope: TokenScope) -> str:
+def _bearer_token(header: str, scopes: Sequence[TokenScope]) -> str:
     kind, _, token = header.partition(" ")
-    if kind.lower() == "basic" and scope is TokenScope.IMPORT:  # S3 servers put what they know into the address
+    if kind.lower() == "basic" and TokenScope.IMPORT in scopes:  # S3 servers put what they know into the address
         kind, token = "bearer", _password(token)
     if kind.lower() != "bearer" or not token:
         raise Unauthenticated("no bearer token")

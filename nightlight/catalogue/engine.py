@@ -41,6 +41,7 @@ from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.statistics import Statistics
 from nightlight.catalogue.sweeps import Sweeps
+from nightlight.catalogue.takedown_reviews import TakedownReviews
 from nightlight.catalogue.takedown_schema import takedown_matches
 from nightlight.catalogue.takedowns import Takedowns
 from nightlight.catalogue.tombstones import Tombstones
@@ -66,8 +67,8 @@ class Transaction:
         "abuse_signals", "audit", "blocks", "connection", "deletions_due", "erased_rows", "events", "exports", "feed",
         "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox",
         "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
-        "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedowns", "tombstones",
-        "trace_jobs", "view_hashes",
+        "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedown_reviews", "takedowns",
+        "tombstones", "trace_jobs", "view_hashes",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -101,6 +102,7 @@ class Transaction:
         self.exports = Exports(connection)
         self.statistics = Statistics(connection)
         self.takedowns = Takedowns(connection)
+        self.takedown_reviews = TakedownReviews(connection)
         self.takedown_matches = HashListMatches(connection, takedown_matches)
         self.view_hashes = ViewHashes(connection)
         self.tombstones = Tombstones(connection)

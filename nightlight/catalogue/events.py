@@ -14,13 +14,15 @@ from nightlight_core.ids import ImageId, ProfileId
 
 # What events are called.
 CHANGED, TAKEN_DOWN, RESTORED = "picture.changed", "picture.taken_down", "picture.restored"
+SET_ASIDE = "takedown.set_aside"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something changed about a profile's picture; ``attempts`` counts deliveries that failed.
 
-    ``kind`` is what it is called, ``image_id`` the image that it is about where it is about one.
+    ``kind`` is what it is called, ``image_id`` the image that it is about where it is about one. One about a takedown
+    notice has its ``takedown_id``, and no profile.
     """
 
     event_id: str
@@ -29,6 +31,7 @@ class Event:
     attempts: int
     kind: str = CHANGED
     image_id: ImageId | None = None
+    takedown_id: str | None = None
 
 
 class Events(Rows):
@@ -38,8 +41,14 @@ class Events(Rows):
         self, profile_id: ProfileId, now: datetime, *, kind: str = CHANGED, image_id: ImageId | None = None
     ) -> None:
         """Write an event, due at once."""
-        event = Event(secrets.token_hex(16), profile_id, now, 0, kind, image_id)
-        self._execute(insert(events).values(**asdict(event), next_at=now))
+        self._add(Event(secrets.token_hex(16), profile_id, now, 0, kind, image_id))
+
+    def add_about_notice(self, takedown_id: str, now: datetime, *, kind: str) -> None:
+        """Write an event about a takedown notice, due at once."""
+        self._add(Event(secrets.token_hex(16), ProfileId(""), now, 0, kind, None, takedown_id))
+
+    def _add(self, event: Event) -> None:
+        self._execute(insert(events).values(**asdict(event), next_at=event.created_at))
 
     def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Event]:
         """Take up to ``limit`` events that are due for ``claim_s`` seconds, after which they are due again."""

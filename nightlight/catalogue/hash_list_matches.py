@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from nightlight.catalogue.matching_schema import hash_list_matches
 from nightlight.catalogue.rows import Rows
@@ -93,6 +93,11 @@ class HashListMatches(Rows):
         )
         values = {"verdict": verdict, "decided_by": actor, "decided_at": now}
         return self._execute(update(self._table).where(*row).values(values)).rowcount == 1
+
+    def count(self, entry: tuple[str, str]) -> int:
+        """Return how many images an entry matches."""
+        named = self._table.c.list == entry[0], self._table.c.reference == entry[1]
+        return self._count(select(func.count()).where(*named))
 
     def of_entry(self, entry: tuple[str, str]) -> list[HashListMatch]:
         """Return every match of an entry, in the order of profiles and images."""

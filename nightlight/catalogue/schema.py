@@ -188,6 +188,8 @@ events = table(
     # What it is called, and the image that it is about where it is about one.
     Column("kind", String(32), nullable=False, server_default="picture.changed"),
     Column("image_id", String(32)),
+    # The takedown notice that it is about, where it is about no profile: that is empty then.
+    Column("takedown_id", String(32)),
 )
 
 renditions = table(

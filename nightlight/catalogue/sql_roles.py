@@ -78,6 +78,10 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     # The service takes verdicts on these, and nothing else of them; workers do what follows.
     "takedown_matches": _to(service=(_S, f"{_U} (verdict, decided_by, decided_at)"), worker=_QUEUE, operator=_CHANGE),
     "takedowns": _to(service=_WRITE, worker=_CHANGE, schedule=_CHANGE, operator=_WRITE),
+    # What a worker wrote of these bounds how many are made: the service may not write it anew.
+    "takedown_reviews": _to(
+        service=(_S, _I, f"{_U} (state)"), worker=_QUEUE, schedule=(_S, f"{_U} (state)"), operator=(_S, f"{_U} (state)")
+    ),
     "takedown_revision": _to(service=_CHANGE, worker=_CHANGE, operator=_READ),
     "view_hashes": _to(worker=_QUEUE),
     "jobs": _to(service=_ADD, worker=_QUEUE, schedule=_WRITE, imports=_ADD, keeper=_ADD, operator=_ADD),

@@ -13,10 +13,14 @@ from nightlight.catalogue.policy_schema import decision_counts
 from nightlight.catalogue.retention_schema import holds, receipts, sweeps
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import audit, images, jobs, profiles, renditions
+from nightlight.catalogue.takedown_schema import takedowns
+from nightlight.catalogue.takedowns import FAILED as NOTICE_FAILED
+from nightlight.catalogue.takedowns import IN_FORCE, PENDING, RECEIVING, REJECTED, UNDOING, UNDONE
 
 Period = tuple[datetime, datetime]
 # Of more jobs than these the newest are looked at.
 _MOST = 200_000
+_NOTICE_STATES = (PENDING, IN_FORCE, UNDOING, UNDONE, REJECTED, NOTICE_FAILED)
 
 
 class Statistics(Rows):
@@ -84,6 +88,22 @@ class Statistics(Rows):
         for row in self._execute(query):
             total.update(row.counts)
         return dict(total)
+
+    def notices(self, period: Period, now: datetime) -> dict[str, int]:
+        """Return how many takedown notices were placed in the period, how many are in each state, late, and hide what.
+
+        ``placed`` is the sum of the states. Late is one that was carried out after it was due, or is due and is not.
+        """
+        placed = _within(takedowns.c.created_at, period), takedowns.c.state != RECEIVING
+        query = select(takedowns.c.state, func.count(), func.sum(takedowns.c.hidden)).where(*placed)
+        counts, hidden = dict.fromkeys(_NOTICE_STATES, 0), 0
+        for state, count, images_hidden in self._execute(query.group_by(takedowns.c.state)):
+            counts[state] = count
+            hidden += int(images_hidden or 0)
+        waits = takedowns.c.state == PENDING
+        late = (takedowns.c.dark_at > takedowns.c.due_at) | (waits & (takedowns.c.due_at <= now))
+        late_count = self._count(select(func.count()).where(*placed, late))
+        return {"placed": sum(counts.values()), **counts, "late": late_count, "images_hidden": hidden}
 
     def holds(self, period: Period) -> dict[str, int]:
         """Return how many holds were placed and ended in the period, and how many there are."""

@@ -58,12 +58,29 @@ takedown_revision = table(
     Column("revision", Integer, nullable=False),
 )
 
-# The hashes of a published image's views as they are, 32 bytes each. Numbers are never given twice: an index knows
-# views by them.
+# The hashes of the views as they are, 32 bytes each, of an image that is published or that a notice keeps dark. Numbers
+# are never given twice: an index knows views by them.
 view_hashes = table(
     "view_hashes",
     Column("number", Serial, primary_key=True, autoincrement=True),
     Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, unique=True),
     Column("hashes", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# Softened pictures that a person compares, each an object for hours: of an image, or of the notice's own picture where
+# ``image_id`` is empty.
+takedown_reviews = table(
+    "takedown_reviews",
+    Column("review_id", String(32), primary_key=True),
+    Column("takedown_id", String(32), nullable=False, index=True),
+    Column("image_id", String(32), index=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("object_key", String(200), nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("made_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Index("ix_takedown_reviews_state_created_at", "state", "created_at"),
 )

@@ -76,6 +76,12 @@ class Takedowns(Rows):
             query = query.where(takedowns.c.state.in_(states))
         return [Takedown(*row) for row in self._execute(query.limit(limit))]
 
+    def placed_since(self, actor: str, since: datetime, *, limit: int) -> list[datetime]:
+        """Return when a caller's notices were placed after a moment: the newest ``limit``, the newest first."""
+        placed = takedowns.c.actor == actor, takedowns.c.created_at > since
+        query = select(takedowns.c.created_at).where(*placed).order_by(takedowns.c.created_at.desc()).limit(limit)
+        return [row.created_at for row in self._execute(query)]
+
     def set(self, takedown_id: str, **values: Any) -> None:
         """Write columns of a notice."""
         self._execute(update(takedowns).where(takedowns.c.takedown_id == takedown_id).values(**values))
@@ -127,6 +133,12 @@ class Takedowns(Rows):
         """Return notices that began to be received before a moment and were never acknowledged; they are held."""
         query = select(takedowns.c.takedown_id).where(takedowns.c.state == RECEIVING, takedowns.c.created_at < before)
         return [row.takedown_id for row in self._execute(query.limit(limit).with_for_update(skip_locked=True))]
+
+    def copies_kept(self, before: datetime, *, limit: int) -> list[Takedown]:
+        """Return carried out notices from before a moment of whose own picture something is kept; they are held."""
+        kept = takedowns.c.copy_key.is_not(None), takedowns.c.created_at < before, takedowns.c.state != PENDING
+        query = select(*_COLUMNS).where(*kept).limit(limit)
+        return [Takedown(*row) for row in self._execute(query.with_for_update(skip_locked=True))]
 
     def forget_image(self, image_id: ImageId) -> None:
         """Forget that notices named an image: it is erased. What they count, and their hashes, stay."""

@@ -79,7 +79,7 @@ def rows(transparency: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
         for what, value in times._asdict().items():
             yield name, what, value
     yield "erasures", "receipts", transparency.receipts
-    for section in ("holds", "swept", "uploads", "failures"):
+    for section in ("notices", "holds", "swept", "uploads", "failures"):
         for what, value in getattr(transparency, section).items():
             yield section, what, value
     for where, sentences in transparency.drift.items():

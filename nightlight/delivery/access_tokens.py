@@ -45,6 +45,7 @@ class TokenScope(StrEnum):
     TRACE = "trace"  # find where copies come from
     EXPORT = "export"  # have a person's own data put together, the original among it
     TAKEDOWN = "takedown"  # place takedown notices, and take verdicts on their matches
+    REVIEW = "review"  # look at a notice's matches, softened, and take verdicts on them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,11 @@ class Caller:
     subject: str
     scopes: frozenset[str]
 
-    def require(self, scope: TokenScope) -> None:
-        """Raise Forbidden unless the token carries ``scope``."""
-        if scope.value not in self.scopes:
-            raise Forbidden(f"the token lacks the scope '{scope.value}'")
+    def require(self, *scopes: TokenScope) -> None:
+        """Raise Forbidden unless the token carries one of ``scopes``."""
+        if not any(scope.value in self.scopes for scope in scopes):
+            named = " or ".join(f"'{scope.value}'" for scope in scopes)
+            raise Forbidden(f"the token lacks the scope {named}")
 
 
 class TokenClocks(NamedTuple):

@@ -69,6 +69,7 @@ class TransparencyReport:
     erasures: Durations
     takedowns: Durations
     receipts: int | None
+    notices: dict[str, int | None]
     holds: dict[str, int | None]
     swept: dict[str, int | None]
     uploads: dict[str, int | None]
@@ -109,6 +110,7 @@ class TransparencyReports:
                 "failures": {f"{kind}: {why}": count for (kind, why), count in figures.failures(period).items()},
             }
             receipts = figures.receipts(period)
+            notices = figures.notices(period, self.clock())
         table = view.table
         by_cell: Counter[tuple[str, str]] = Counter()
         by_day: Counter[date] = Counter()
@@ -139,6 +141,7 @@ class TransparencyReports:
             erasures=self._times(erased, erasing, deadline),
             takedowns=self._times(taken, taking, takedown_hours * 3600),
             receipts=self._shown(receipts) if self._shown(abs(receipts - len(erased))) is not None else None,
+            notices=self._notices(notices),
             drift={name: _looked(look) for name, look in self.looks.items()},
             tiers=["none", *table.tiers],
             bands=list(table.attributes["subject_age"]),
@@ -160,6 +163,15 @@ class TransparencyReports:
         if name in _GROUPS:
             return group_shown(counts, self.threshold)
         return {key: self._shown(count) for key, count in counts.items()}
+
+    def _notices(self, counts: Mapping[str, int]) -> dict[str, int | None]:
+        """Return the counts of notices: the states and their sum as a group, and what is late beside the sum."""
+        states = {name: count for name, count in counts.items() if name not in {"late", "images_hidden"}}
+        return {
+            **group_shown(states, self.threshold),
+            "late": shown_beside(counts["late"], counts["placed"], self.threshold),
+            "images_hidden": self._shown(counts["images_hidden"]),
+        }
 
     def _shown(self, count: int) -> int | None:
         return shown(count, self.threshold)

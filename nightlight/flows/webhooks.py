@@ -2,7 +2,8 @@
 
 One type of event for almost every cause, and nothing in it but whose picture it is: whoever reads it learns nothing of
 a block, a report or an age. A takedown notice has two of its own, with the image, so that its owner can be told that it
-was hidden, or is shown again; they say nothing of the notice, nor of other copies. Events are signed with Ed25519
+was hidden, or is shown again; they say nothing of the notice, nor of other copies. One more tells of a notice whose
+hashes were set aside: people are needed. Events are signed with Ed25519
 (``v1a``), and delivered at least once: ask for decisions anew.
 """
 
@@ -63,8 +64,7 @@ class DeliverWebhooks:
 
     def _delivered(self, http: httpx.Client, url: str, key: Ed25519PrivateKey, event: Event) -> bool:
         moment = int(self.clock().timestamp())
-        about = {"profile_id": event.profile_id} | ({"image_id": event.image_id} if event.image_id else {})
-        data = {"type": event.kind, "timestamp": event.created_at.isoformat(), "data": about}
+        data = {"type": event.kind, "timestamp": event.created_at.isoformat(), "data": _subject(event)}
         body = json.dumps(data, separators=(",", ":"))
         signature = base64.b64encode(key.sign(f"{event.event_id}.{moment}.{body}".encode())).decode()
         headers = {
@@ -92,6 +92,13 @@ class DeliverWebhooks:
                 tx.events.taken(event.event_id)
                 logs.get("notify").error("event.given_up", attempt=event.attempts + 1)
         metrics.EVENTS.labels("taken" if taken else "failed").inc()
+
+
+def _subject(event: Event) -> dict[str, str]:
+    """Return whom or what an event is about."""
+    if event.takedown_id is not None:
+        return {"takedown_id": event.takedown_id}
+    return {"profile_id": event.profile_id} | ({"image_id": event.image_id} if event.image_id else {})
 
 
 def webhook_key(text: str, what: str) -> Ed25519PrivateKey:

@@ -132,6 +132,17 @@ class Renderer:
         shown = kept_box(*frame.size, crop_face(pipeline.find_faces(frame).faces))
         return candidate_lumas(frame, shown) + _rest_lumas(pipeline, data, header, region), window_lumas(frame, shown)
 
+    def review_picture(self, data: bytes) -> bytes:
+        """Return the softened picture of an untrusted image file that a reviewer compares, WebP.
+
+        Raises ImageRefused and its kinds, or DecoderDied.
+        """
+        from nightlight.imaging.review_picture import review_picture, shrunk
+
+        pipeline = self._built()
+        frame = shrunk(whole_picture(pipeline.decoder, data, probe(data, pipeline.caps, edge=SIDE)))
+        return review_picture(frame, pipeline.find_faces(frame))
+
     def decode_copy(self, data: bytes) -> FoundCopy:
         """Return an untrusted image file, decoded for a trace.
 

@@ -25,6 +25,7 @@ IMPORTED_KEY = Subject("import", "other_id")
 SWEEP_RUN = Subject("sweep", "other_id")
 EXPORT_REQUEST = Subject("export", "other_id")
 NOTICE = Subject("takedown", "other_id")
+REVIEW_PICTURE = Subject("review picture", "other_id")
 ERASED_PROFILES = Subject("erased profiles", "other_id")
 # The column holds the lists' revision, which only the log reads.
 HASH_LISTS = Subject("hash lists", "other_id")
@@ -91,3 +92,7 @@ EXPORT = _kind(JobKind("export", EXPORT_REQUEST, TRACE))
 DELETE_EXPORT = _kind(JobKind("delete_export", EXPORT_REQUEST, URGENT))
 # Carry a takedown notice out, or undo it.
 TAKEDOWN = _kind(JobKind("takedown", NOTICE, URGENT))
+# Make a softened picture for whoever reviews a notice's matches.
+REVIEW = _kind(JobKind("review_picture", REVIEW_PICTURE, TRACE))
+# Delete a softened picture.
+DELETE_REVIEW = _kind(JobKind("delete_review", REVIEW_PICTURE, URGENT))

@@ -124,6 +124,13 @@ class MatchingSettings(BaseSettings):
     takedown_unlike: int = Field(default=20, ge=1, le=10_000)
     """Pictures unlike each other that one hash of a takedown notice may match. One that matches more is set aside:
     what it alone has found is not hidden until a person has confirmed it."""
+    takedowns_per_hour: int = Field(default=120, ge=1, le=100_000)
+    """Takedown notices that one caller may place over HTTP in an hour: they wait in one lane with revocations."""
+    review_hours: int = Field(default=4, ge=1, le=24)
+    """Hours for which a softened picture of a notice or a match can be looked at; after a day its bucket's rule deletes
+    it too."""
+    reviews_per_hour: int = Field(default=1_000, ge=1, le=100_000)
+    """Softened pictures that the workers make in an hour, of all notices together; more of them wait."""
     traces_per_hour: int = Field(default=600, ge=1, le=100_000)
     """Trace searches that one caller may ask for over HTTP in an hour."""
     trace_days: int = Field(default=30, ge=1, le=365)

@@ -15,7 +15,7 @@ from nightlight.wiring.components import open_catalogue, own_buckets, policy_hol
 from nightlight.wiring.retention import posture, require_buckets
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.ids import COPIES, EXPORTED
+from nightlight_core.ids import COPIES, EXPORTED, REVIEWED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def _prefix_rules(settings: Settings, use: str) -> PrefixRules:
         return PrefixRules(forever=True)
     probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
     if use == EXPORTS:
-        return PrefixRules(((EXPORTED, "exports", 1), probes))
+        return PrefixRules(((EXPORTED, "exports", 1), (REVIEWED, "reviews", 1), probes))
     if use != ORIGINALS:
         return PrefixRules((probes,))
     named, _, days = settings.retention.move_originals.partition(":")

@@ -112,7 +112,7 @@ def open_list_exchange(settings: Settings, clock: Clock = system_clock) -> Itera
 
 def notice_screening(settings: Settings, catalogue: Catalogue) -> NoticeScreening:
     """Return what holds pictures against the standing takedown notices."""
-    return NoticeScreening(catalogue, _index_dir(settings) / "takedowns")
+    return NoticeScreening(catalogue, _index_dir(settings) / "takedowns", settings.matching.takedown_unlike)
 
 
 def find_copies(settings: Settings, catalogue: Catalogue, traces: TraceSearch) -> FindCopies:

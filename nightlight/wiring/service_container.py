@@ -32,6 +32,7 @@ from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.takedowns.requests import PlaceTakedowns, ReviewTakedowns
+from nightlight.flows.takedowns.review import ReviewSoftened
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.flows.traces.requests import RequestTrace
 from nightlight.retention.wanted_rules import takedown_hours
@@ -105,6 +106,7 @@ class ServiceContainer:
     holds: PlaceHolds
     takedowns: PlaceTakedowns
     takedown_review: ReviewTakedowns
+    review_softened: ReviewSoftened
     checks: Mapping[str, Check]
 
     def lapses_at(self, profile: Profile) -> datetime:
@@ -163,7 +165,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         counter,
         lambda: clock().timestamp(),
     )
-    renditions = build_store(settings, RENDITIONS)
+    renditions, exports = build_store(settings, RENDITIONS), build_store(settings, EXPORTS)
     rollout = Rollout(
         catalogue,
         policy,
@@ -216,7 +218,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         rollout=rollout,
         rerender_runs=RerenderRuns(catalogue, clock),
         traces=traces,
-        exports=RequestExport(catalogue, build_store(settings, EXPORTS).get, settings.export, clock),
+        exports=RequestExport(catalogue, exports.get, settings.export, clock),
         resolve=ManifestLookup(
             catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
         ),
@@ -229,8 +231,10 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             lambda: takedown_hours(policy.current().compiled.retention),
             clock,
             seal,
+            settings.matching.takedowns_per_hour,
         ),
         takedown_review=ReviewTakedowns(catalogue, clock),
+        review_softened=ReviewSoftened(catalogue, exports.get, clock),
         checks={
             **catalogue_checks(catalogue, SqlRole.SERVICE, clock, auth.leeway_s),
             ORIGINALS: originals.ready,

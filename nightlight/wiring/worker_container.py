@@ -30,7 +30,6 @@ from nightlight.flows.retention.legal_holds import CopyToVault
 from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
-from nightlight.flows.takedowns.run import RunTakedown
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
 from nightlight.imaging.renderer import Renderer
@@ -58,7 +57,6 @@ from nightlight.wiring.components import (
     upload_flow,
 )
 from nightlight.wiring.operator_tools import (
-    find_copies,
     manifest_signing,
     notice_screening,
     screening_if_set,
@@ -67,6 +65,7 @@ from nightlight.wiring.operator_tools import (
 from nightlight.wiring.originals import import_sealer, opener, vault_sealer
 from nightlight.wiring.readiness import Check, catalogue_checks, disk_check, run_checks
 from nightlight.wiring.retention import sweep_flow
+from nightlight.wiring.takedowns import takedown_handlers
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError
@@ -182,10 +181,11 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     vault = PutOnly(build_store(settings, VAULT))
     search = trace_search(settings, catalogue, rendering, policy, clock)
     trace = RunTrace(runner, originals, search, settings.upload, open_)
+    exports = build_store(settings, EXPORTS)
     make_export = MakeExport(
         runner,
         originals,
-        build_store(settings, EXPORTS),
+        exports,
         settings.export,
         lambda: policy.current().compiled.table,
         settings.upload.assertion_days,
@@ -194,8 +194,6 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         open_,
         _service_may_read_exports(settings),
     )
-    copies = find_copies(settings, catalogue, search)
-    takedown = RunTakedown(runner, originals, rendering.notice_lumas, copies, search, open_, most_bytes, receipts)
     sweep = sweep_flow(settings, runner, policy, rows.leftovers)
     rescreen = None
     if screening is not None:
@@ -217,7 +215,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.RESCREEN: rescreen,
         kinds.EXPORT: make_export.run,
         kinds.DELETE_EXPORT: make_export.delete,
-        kinds.TAKEDOWN: takedown.run,
+        **takedown_handlers(settings, runner, originals, exports, rendering, search),
     }
     return WorkerContainer(
         settings=settings,

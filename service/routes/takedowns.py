@@ -129,7 +129,8 @@ async def place(request: Request, response: Response) -> TakedownAnswer:
     """Place a notice: on an image of ours (JSON), or on a picture (a form with `file` and `notice`).
 
     202 means that it is safely stored; a worker finds every copy and hides all of them in one transaction, and no copy
-    can be published while the notice stands. Ask `GET /v1/takedowns/{takedown_id}` what came of it.
+    can be published while the notice stands. Ask `GET /v1/takedowns/{takedown_id}` what came of it. One caller may
+    place only so many notices in an hour: 429, with `Retry-After`.
     """
     who = caller(request).subject
     flow = services(request).takedowns
@@ -178,7 +179,7 @@ def receipts(request: Request, takedown_id: TakedownIdPath) -> list[ReceiptAnswe
 
 
 @router.post("/{takedown_id}/matches/{image_id}", status_code=204)
-@requires(TokenScope.TAKEDOWN)
+@requires(TokenScope.TAKEDOWN, TokenScope.REVIEW)
 def decide(
     request: Request,
     takedown_id: TakedownIdPath,

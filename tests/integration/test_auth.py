@@ -12,7 +12,14 @@ from service.auth import caller, guarded, public, requires
 
 pytestmark = pytest.mark.integration
 
-READING = {TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE, TokenScope.EXPORT}
+READING = {
+    TokenScope.DECIDE,
+    TokenScope.LOCAL,
+    TokenScope.EXPLAIN,
+    TokenScope.TRACE,
+    TokenScope.EXPORT,
+    TokenScope.REVIEW,
+}
 
 
 class Verifier:

@@ -5,9 +5,12 @@ from collections import Counter
 import pytest
 
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight.imaging import notice_views
 from nightlight_core.decisions import profile_views
-from tests.parity.lives import BANDS, lives, scripts
+from tests.parity.gone import unlike
+from tests.parity.lives import BANDS, Script, lives, scripts
 from tests.parity.over_time import watched
+from tests.parity.world import World
 
 pytestmark = pytest.mark.integration
 
@@ -18,6 +21,21 @@ def test_nothing_that_an_outsider_records_over_time_follows_an_age():
     seen = watched(scripts(3, 1, SEED), SEED)
     assert set(seen.begun) == set(BANDS)
     assert [str(difference) for difference in seen.differences] == []
+
+
+def test_notices_and_erasures_tell_an_outsider_no_age():
+    """A notice, an upload while it stands, its undoing, an erasure: of five ages at the same moments."""
+    events = ("upload", "takedown", "nothing", "upload", "undo", "takedown", "delete_image", "upload", "delete_profile")
+    script = Script(8, events, ("connections",) * len(events), ("eu",) * len(events), 4)
+    seen = watched([script], SEED)
+    assert set(seen.begun) == set(BANDS)
+    assert [str(difference) for difference in seen.differences] == []
+
+
+def test_what_is_taken_down_or_erased_looks_like_what_never_was(monkeypatch):
+    monkeypatch.setattr(notice_views, "STEP", 0.1)
+    with World() as world:
+        assert list(unlike(world)) == []
 
 
 @pytest.mark.parametrize("most", [profile_views.MOST_AGAIN, 0])

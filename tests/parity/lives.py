@@ -1,6 +1,7 @@
 """Scripts, and the lives that are led along them.
 
-A script says what happens to a profile that an outsider may notice: uploads, reports, holds, choices, moves, erasures.
+A script says what happens to a profile that an outsider may notice: uploads, reports, holds, choices, moves, erasures,
+takedown notices.
 Several profiles run the same script at the same moments and with the same pictures; they differ in their ages alone:
 in what is asserted of them, in birthdays, corrections, and assertions that lapse, or in how sure the platform is. The
 first of them, the control, is asserted again at every moment and never changes. Whatever an outsider sees of the
@@ -19,8 +20,9 @@ SURE = ("verified", "estimated", "self_declared")
 DAYS = (0, 1, 12, 20, 25, 40, 3, 18, 16)
 # What a script may do at a moment, and how often.
 _EVENTS = {
-    "nothing": 0.36, "upload": 0.1, "report": 0.1, "clear": 0.1, "hide": 0.06, "show": 0.06, "move": 0.06,
-    "revoke": 0.04, "block": 0.04, "hold": 0.03, "delete_image": 0.02, "delete_profile": 0.03,
+    "nothing": 0.28, "upload": 0.1, "report": 0.1, "clear": 0.1, "hide": 0.06, "show": 0.06, "move": 0.06,
+    "revoke": 0.04, "block": 0.04, "hold": 0.03, "delete_image": 0.02, "delete_profile": 0.03, "takedown": 0.04,
+    "undo": 0.04,
 }  # fmt: skip
 _CHANGES = {"again": 0.3, "silence": 0.2, "birthday": 0.2, "correction": 0.2, "unsure": 0.05, "surer": 0.05}
 
@@ -69,7 +71,7 @@ def scripts(count, everyone, seed):
     for number in range(count + everyone):
         random = np.random.default_rng((seed, number))
         chose = "connections" if number < count else "everyone"
-        words = [word for word in _EVENTS if chose == "connections" or word not in {"upload", "hold"}]
+        words = [word for word in _EVENTS if chose == "connections" or word not in {"upload", "hold", "takedown"}]
         odds = np.array([_EVENTS[word] for word in words])
         drawn = random.choice(words, len(DAYS) - 1, p=odds / odds.sum())
         events = ("upload", *map(str, drawn))

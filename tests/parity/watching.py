@@ -50,7 +50,7 @@ class Watching:
         )
         self._asking = {"Authorization": f"Bearer {world.token('decide')}"}
         self._outside = httpx.Client(base_url=world.url, timeout=20)
-        self._images, self._bands = {}, {}
+        self._images, self._bands, self._notices = {}, {}, {}
 
     def run(self, report=lambda _: None):
         """Lead every life to its end; return the records by profile id."""
@@ -134,6 +134,11 @@ class Watching:
             body = {"profile_id": profile_id, "kind": "safeguarding", "reference": f"case {moment}"}
             answer = self._platform.post("/v1/holds", json=body)
             assert answer.status_code in {201, *GONE}, answer.text
+        elif event == "takedown" and profile_id in self._images:
+            notice = client.place_takedown(kind="other", reference="case", image_id=self._images[profile_id])
+            self._notices[profile_id] = notice.takedown_id
+        elif event == "undo" and profile_id in self._notices:
+            client.undo_takedown(self._notices.pop(profile_id), why="another picture")
         elif event == "delete_image" and profile_id in self._images:
             client.delete_image(self._images.pop(profile_id))
         elif event == "delete_profile":

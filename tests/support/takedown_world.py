@@ -3,23 +3,43 @@
 import io
 import tempfile
 
+from nightlight.catalogue import images
 from nightlight.catalogue.events import TAKEN_DOWN
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.schema import events as events_table
+from nightlight.catalogue.schema import images as images_table
+from nightlight.catalogue.takedown_schema import takedown_reviews, view_hashes
+from nightlight.catalogue.takedown_schema import takedowns as takedowns_table
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.notices import NoticeScreening
 from nightlight.flows.pictures.revoke import RotateNames
+from nightlight.flows.takedowns.make_review_picture import MakeReviewPicture
+from nightlight.flows.takedowns.notice_copies import NoticeCopies
 from nightlight.flows.takedowns.requests import Notice, PlaceTakedowns, ReviewTakedowns
+from nightlight.flows.takedowns.review import ReviewSoftened
 from nightlight.flows.takedowns.run import RunTakedown
 from nightlight.flows.takedowns.search import FindCopies
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
-from nightlight.settings.pictures import UploadSettings
+from nightlight.settings.pictures import MatchingSettings, UploadSettings
 from nightlight.store.interface import PutOnly, unsealed
+from nightlight.store.local import LocalStore
+from tests.support.flow_container import Switch
 
 NOTICE = Notice("intimate_image", "case-81")
+
+
+def begin_afresh(services):
+    """What earlier tests left does not stand, and is not published."""
+    with services.catalogue.transaction() as tx:
+        tx.connection.execute(images_table.update().values(state=images.DELETED))
+        for table in (takedown_reviews, view_hashes):
+            tx.connection.execute(table.delete())
+        tx.connection.execute(events_table.delete().where(events_table.c.takedown_id.is_not(None)))
+        tx.connection.execute(takedowns_table.delete())
+        tx.takedowns.change_list()
 
 
 class TakedownWorld:
@@ -34,12 +54,20 @@ class TakedownWorld:
             self.clock,
         )  # fmt: skip
         self.find = FindCopies(self.catalogue, folder / "index/views", traces, unlike)
-        self.notices = NoticeScreening(self.catalogue, folder / "index/takedowns")
+        self.notices = NoticeScreening(self.catalogue, folder / "index/takedowns", unlike)
         object.__setattr__(services.render, "notices", self.notices)
         runner = services.render.runner
+        soften, self.reviews = self.rendering.review_picture, Switch(LocalStore(folder / "exports"))
+        copies = NoticeCopies(self.catalogue, services.originals, soften, unsealed, 20_000_000, self.clock)
         self.run = RunTakedown(
-            runner, services.originals, self.rendering.notice_lumas, self.find, traces, unsealed, 20_000_000, receipts
+            runner, services.originals, self.rendering.notice_lumas, self.find, traces, unsealed, 20_000_000, copies,
+            receipts,
+        )  # fmt: skip
+        self.limits = MatchingSettings()
+        self.softened = MakeReviewPicture(
+            runner, services.originals, self.reviews, soften, self.limits, unsealed, 20_000_000, copies
         )
+        self.look = ReviewSoftened(self.catalogue, self.reviews.get, self.clock)
         self.place = PlaceTakedowns(
             self.catalogue, PutOnly(services.originals), UploadSettings(), lambda: 48.0, self.clock
         )
@@ -74,6 +102,7 @@ class TakedownWorld:
             "nightlight.rotate_names": self.rename.run, "nightlight.erase": services.erase.run,
             "nightlight.verify_erasure": services.erase.verify,
             "nightlight.retention_tags": services.retention_tags.run,
+            "nightlight.review_picture": self.softened.run, "nightlight.delete_review": self.softened.delete,
         }  # fmt: skip
         while True:
             services.relay.run_once()
@@ -87,6 +116,12 @@ class TakedownWorld:
         with self.catalogue.reading() as tx:
             rows = tx.connection.execute(events_table.select().where(events_table.c.kind == kind))
             return {(row.profile_id, row.image_id) for row in rows}
+
+    def events_about_notices(self):
+        """Return (kind, notice) of the events about notices that wait to be delivered."""
+        with self.catalogue.reading() as tx:
+            rows = tx.connection.execute(events_table.select().where(events_table.c.takedown_id.is_not(None)))
+            return {(row.kind, row.takedown_id) for row in rows}
 
     def shown(self, name):
         with self.catalogue.reading() as tx:

@@ -25,6 +25,6 @@ def test_what_takes_something_away_is_urgent_and_what_nobody_waits_for_is_not():
     assert LANES == (ERASURE, URGENT, TRACE, UPLOAD, BACKGROUND)
     assert {name: kind.lane for name, kind in KINDS.items()} == {
         "erase": ERASURE, "verify_erasure": ERASURE, "rotate_names": URGENT, "copy_to_vault": URGENT, "delete_copy": URGENT,
-        "sweep": URGENT, "remove_rows": ERASURE, "rescreen": URGENT, "takedown": URGENT, "delete_export": URGENT, "trace_search": TRACE, "export": TRACE, "render": UPLOAD, "import": UPLOAD,
+        "sweep": URGENT, "remove_rows": ERASURE, "rescreen": URGENT, "takedown": URGENT, "delete_export": URGENT, "delete_review": URGENT, "review_picture": TRACE, "trace_search": TRACE, "export": TRACE, "render": UPLOAD, "import": UPLOAD,
         "retention_tags": BACKGROUND, "rerender": BACKGROUND,
     }  # fmt: skip

@@ -12,7 +12,7 @@
 
 from nightlight_client.async_client import AsyncNightlightClient
 from nightlight_client.client import NightlightClient
-from nightlight_client.models import Decision, Export, Image, InvalidId, NotNightlight, Problem, Trace
+from nightlight_client.models import Decision, Export, Image, InvalidId, NotNightlight, Problem, TakedownNotice, Trace
 
 __all__ = [
     "AsyncNightlightClient",
@@ -23,5 +23,6 @@ __all__ = [
     "NightlightClient",
     "NotNightlight",
     "Problem",
+    "TakedownNotice",
     "Trace",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from nightlight_client.exchanges import HttpAttempt, Steps, exchange, until_final
 from nightlight_client.failures import Failures
-from nightlight_client.models import Decision, Export, Image, Trace
+from nightlight_client.models import Decision, Export, Image, TakedownNotice, Trace
 from nightlight_client.requests import (
     Items,
     Request,
@@ -20,6 +20,7 @@ from nightlight_client.requests import (
     local_evaluation,
     policies,
     profiles,
+    takedowns,
     traces,
 )
 from nightlight_client.transport import AsyncTransport, SyncTransport
@@ -148,6 +149,11 @@ class BaseClient(Generic[TransportT]):
         """Return the export once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
         return until_final(exports.export_status(profile_id), self.failures, "the export", timeout_s)
 
+    @Call
+    def wait_takedown(self, takedown_id: str, *, timeout_s: float = 60.0) -> Steps[TakedownNotice]:
+        """Return the notice once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return until_final(takedowns.takedown_status(takedown_id), self.failures, f"notice {takedown_id}", timeout_s)
+
     declare = _sends(profiles.declare)
     delete_profile = _sends(profiles.delete_profile)
     deactivate = _sends(profiles.deactivate)
@@ -168,6 +174,11 @@ class BaseClient(Generic[TransportT]):
     export_status = _sends(exports.export_status)
     export_file = _sends(exports.export_file)
     delete_export = _sends(exports.delete_export)
+    place_takedown = _sends(takedowns.place_takedown)
+    takedown_status = _sends(takedowns.takedown_status)
+    confirm_takedown = _sends(takedowns.confirm_takedown)
+    clear_takedown = _sends(takedowns.clear_takedown)
+    undo_takedown = _sends(takedowns.undo_takedown)
     feed = _sends(local_evaluation.feed)
     views = _sends(local_evaluation.views)
     delegated_keys = _sends(local_evaluation.delegated_keys)

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightlight_client.models import Export, Image, Trace
+from nightlight_client.models import Export, Image, TakedownNotice, Trace
 from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import AskAgain, Response
 
@@ -42,7 +42,7 @@ class Pause:
 
 
 T = TypeVar("T")
-Settling = TypeVar("Settling", Image, Trace, Export)
+Settling = TypeVar("Settling", Image, Trace, Export, TakedownNotice)
 Steps = Generator[HttpAttempt | Pause, Response | None, T]
 
 

@@ -68,6 +68,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "bool": (bool,),
     "dict[str, Any] | None": (dict, NoneType),
+    "list[dict[str, Any]] | None": (list, NoneType),
 }
 
 
@@ -129,3 +130,25 @@ class Trace(_Answer):
     progress: int
     copy_kept: bool
     result: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakedownNotice(_Answer):
+    """A takedown notice; ``state`` is pending, in_force, rejected, failed, undoing or undone.
+
+    ``hidden`` is how many images it hid, ``due_at`` when every copy is to be hidden and ``dark_at`` when it was (RFC
+    3339). ``matches`` are as ``GET /v1/takedowns/{takedown_id}`` describes them, and None in other answers.
+    """
+
+    takedown_id: str
+    state: str
+    reason: str | None
+    kind: str
+    reference: str
+    image_id: str | None
+    hidden: int
+    received_at: str
+    due_at: str
+    dark_at: str | None
+    undone_at: str | None
+    matches: list[dict[str, Any]] | None = None

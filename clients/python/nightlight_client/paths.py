@@ -14,7 +14,11 @@ from nightlight_client.models import InvalidId
 from nightlight_core.ids import IMAGE_ID_PATTERN, MAX_PROFILE_ID_CHARS, TRACE_ID_PATTERN, profile_id_fault
 
 _ACCOUNTS = frozenset({"profile_id", "viewer_id", "network"})
-_RANDOM = {"image_id": re.compile(IMAGE_ID_PATTERN), "trace_id": re.compile(TRACE_ID_PATTERN)}
+_RANDOM = {
+    "image_id": re.compile(IMAGE_ID_PATTERN),
+    "trace_id": re.compile(TRACE_ID_PATTERN),
+    "takedown_id": re.compile(IMAGE_ID_PATTERN),
+}
 _MAX_VERSION, _MAX_KEY_CHARS = 2**31 - 1, 200
 
 

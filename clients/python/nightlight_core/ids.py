@@ -107,6 +107,20 @@ def new_copy_key() -> str:
     return f"{COPIES}{secrets.token_hex(32)}"
 
 
+# What the keys of softened pictures begin with: a notice's own, beside found copies; a reviewer's, beside exports.
+SOFTENED, REVIEWED = f"{COPIES}softened/", "r/"
+
+
+def new_softened_key() -> str:
+    """Return a fresh object key for what is kept of a notice's own picture."""
+    return f"{SOFTENED}{secrets.token_hex(32)}"
+
+
+def new_review_key() -> str:
+    """Return a fresh object key for a softened picture that a reviewer is given."""
+    return f"{REVIEWED}{secrets.token_hex(32)}"
+
+
 # What the keys of exports begin with.
 EXPORTED = "e/"
 

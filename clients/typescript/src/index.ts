@@ -22,6 +22,11 @@ export type Profile = Schemas["ProfileAnswer"];
 export type Image = Schemas["ImageAnswer"];
 /** A person's own data; `state` is pending, ready or failed. */
 export type Export = Schemas["ExportAnswer"];
+/** A takedown notice; `state` is pending, in_force, rejected, failed, undoing or undone. */
+export type Takedown = Schemas["TakedownAnswer"];
+export type TakedownMatches = Schemas["TakedownMatchesAnswer"];
+/** What a notice says; it names no person. `received_at` is when its clock began (RFC 3339). */
+export type Notice = { kind: "intimate_image" | "child_abuse" | "other"; reference: string; received_at?: string };
 /** One profile, and what the viewer is to it. */
 export type Item = Schemas["ItemBody"];
 /** `fallback` says that the service did not answer in time: the URL is a placeholder that needs no service. */
@@ -156,6 +161,52 @@ export class NightlightClient {
         this.done(await this.http.DELETE("/v1/profiles/{profile_id}/export", { params: at(profileId) }));
     }
 
+    /** Place a notice on a picture, or on an image of ours by its id; a worker hides every copy. */
+    async placeTakedown(picture: Blob | string, notice: Notice): Promise<Takedown> {
+        if (typeof picture === "string") {
+            checked({ image_id: picture });
+            return this.told(await this.http.POST("/v1/takedowns", { body: { image_id: picture, ...notice } }));
+        }
+        const answer = await this.http.POST("/v1/takedowns", {
+            body: { file: "" },
+            bodySerializer: () => {
+                const form = new FormData();
+                form.append("file", picture, "picture");
+                form.append("notice", JSON.stringify(notice));
+                return form;
+            },
+        });
+        return this.told(answer);
+    }
+
+    /** Return how a notice stands, and its matches. */
+    async takedownStatus(takedownId: string): Promise<TakedownMatches> {
+        return this.told(await this.http.GET("/v1/takedowns/{takedown_id}", { params: of(takedownId) }));
+    }
+
+    /** Say that an image is the notice's picture: it stays hidden. */
+    async confirmTakedown(takedownId: string, imageId: string): Promise<void> {
+        await this.verdict(takedownId, imageId, "confirmed");
+    }
+
+    /** Say that an image is another picture: it is rendered again. */
+    async clearTakedown(takedownId: string, imageId: string): Promise<void> {
+        await this.verdict(takedownId, imageId, "cleared");
+    }
+
+    /** Undo a wrong notice: a worker renders again whatever nothing else keeps hidden. */
+    async undoTakedown(takedownId: string, why: string): Promise<Takedown> {
+        const params = of(takedownId);
+        return this.told(await this.http.POST("/v1/takedowns/{takedown_id}/undo", { params, body: { why } }));
+    }
+
+    private async verdict(takedownId: string, imageId: string, verdict: "confirmed" | "cleared"): Promise<void> {
+        checked({ takedown_id: takedownId, image_id: imageId });
+        const path = { takedown_id: takedownId, image_id: imageId };
+        const call = "/v1/takedowns/{takedown_id}/matches/{image_id}";
+        this.done(await this.http.POST(call, { params: { path }, body: { verdict } }));
+    }
+
     /** Keep a viewer from seeing a profile, whatever else is said of the two. Returns the consistency token. */
     async block(profileId: string, viewerId: string): Promise<string> {
         checked({ profile_id: profileId, viewer_id: viewerId });
@@ -254,6 +305,11 @@ export class NightlightClient {
 function at(profileId: string) {
     checked({ profile_id: profileId });
     return { path: { profile_id: profileId } };
+}
+
+function of(takedownId: string) {
+    checked({ takedown_id: takedownId });
+    return { path: { takedown_id: takedownId } };
 }
 
 interface Answered<T> {

@@ -738,7 +738,8 @@ export interface paths {
          * @description Place a notice: on an image of ours (JSON), or on a picture (a form with `file` and `notice`).
          *
          *     202 means that it is safely stored; a worker finds every copy and hides all of them in one transaction, and no copy
-         *     can be published while the notice stands. Ask `GET /v1/takedowns/{takedown_id}` what came of it.
+         *     can be published while the notice stands. Ask `GET /v1/takedowns/{takedown_id}` what came of it. One caller may
+         *     place only so many notices in an hour: 429, with `Retry-After`.
          */
         post: operations["place_v1_takedowns_post"];
         delete?: never;
@@ -821,6 +822,52 @@ export interface paths {
          * @description Undo a wrong notice: a worker renders again whatever nothing else keeps hidden.
          */
         post: operations["undo_v1_takedowns__takedown_id__undo_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/takedowns/{takedown_id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Status
+         * @description Return a notice and its matches, with the softened pictures that there are.
+         */
+        get: operations["status_v1_takedowns__takedown_id__review_get"];
+        put?: never;
+        /**
+         * Ask
+         * @description Ask for softened pictures of the notice and of the next 25 matches that wait for a person.
+         *
+         *     A worker makes them; each is there for some hours. 409: the notice does not stand.
+         */
+        post: operations["ask_v1_takedowns__takedown_id__review_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/takedowns/{takedown_id}/review/pictures/{review_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Picture
+         * @description Give a softened picture while it is there.
+         */
+        get: operations["picture_v1_takedowns__takedown_id__review_pictures__review_id__get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2091,11 +2138,61 @@ export interface components {
             origins: components["schemas"]["OriginAnswer"][];
         };
         /**
+         * ReviewedMatchAnswer
+         * @description A match as a reviewer needs it: it names no profile.
+         */
+        ReviewedMatchAnswer: {
+            /** Image Id */
+            image_id: string;
+            /** State */
+            state: string;
+            /**
+             * Distance
+             * @description Between perceptual hashes, of 256 bits.
+             */
+            distance: number;
+            /**
+             * Verdict
+             * @description open or confirmed (hidden), aside (not hidden until confirmed) or cleared.
+             */
+            verdict: string;
+            /** Found At */
+            found_at: string;
+            /** @description null: not asked for. */
+            picture: components["schemas"]["SoftenedPicture"] | null;
+        };
+        /**
          * Semantic
          * @description Whether all questions are answered, or no more after the first refusal, or the first consent.
          * @enum {string}
          */
         Semantic: "execute_all" | "deny_on_first_deny" | "permit_on_first_permit";
+        /**
+         * SoftenedPicture
+         * @description A softened picture.
+         */
+        SoftenedPicture: {
+            /**
+             * State
+             * @description pending, ready or failed.
+             */
+            state: string;
+            /**
+             * Reason
+             * @description Why there is none: a code.
+             */
+            reason: string | null;
+            /**
+             * Path
+             * @description Where it is given, once it is ready.
+             */
+            path: string | null;
+            /**
+             * Expires At
+             * @description From then on it cannot be fetched (RFC 3339).
+             */
+            expires_at: string | null;
+        };
         /**
          * Status
          * @description Whether it works.
@@ -2227,6 +2324,24 @@ export interface components {
             undone_at: string | null;
             /** Matches */
             matches: components["schemas"]["CopyAnswer"][];
+        };
+        /**
+         * TakedownReviewAnswer
+         * @description A notice and its matches; those that wait for a person come first.
+         */
+        TakedownReviewAnswer: {
+            /** Takedown Id */
+            takedown_id: string;
+            /** State */
+            state: string;
+            /** Kind */
+            kind: string;
+            /** Reference */
+            reference: string;
+            /** @description The notice's picture, or an image that a person said is that picture. null: not asked for, or there is nothing that could stand for it any more. */
+            picture: components["schemas"]["SoftenedPicture"] | null;
+            /** Matches */
+            matches: components["schemas"]["ReviewedMatchAnswer"][];
         };
         /**
          * TakedownsAnswer
@@ -4375,6 +4490,127 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TakedownAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    status_v1_takedowns__takedown_id__review_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakedownReviewAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_v1_takedowns__takedown_id__review_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakedownReviewAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    picture_v1_takedowns__takedown_id__review_pictures__review_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                takedown_id: string;
+                review_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The softened picture. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/webp": unknown;
                 };
             };
             /** @description Refused: the problem says why. */

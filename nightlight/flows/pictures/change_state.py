@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nightlight.catalogue import image_states
 from nightlight.catalogue.image_states import StateChange, StateTransition
 from nightlight.flows.exports.removal import remove_made
+from nightlight.flows.pictures.review_removal import remove_review_pictures
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, lane_before
 
@@ -31,6 +32,8 @@ FOLLOWED_BY: dict[StateTransition, JobKind] = {
 
 # After these a picture may be given to nobody, so that an export with it is removed.
 TAKEN_AWAY = frozenset({image_states.QUARANTINE, image_states.HOLD, image_states.DELETE})
+# After these nobody looks at a picture any more, a reviewer of takedown notices neither.
+LOCKED_AWAY = frozenset({image_states.HOLD, image_states.DELETE})
 
 
 def change_state(
@@ -53,6 +56,8 @@ def change_state(
         image = tx.images.get(image_id)
         if image is not None:
             remove_made(tx, image.profile_id, now=now, actor=change.get("actor", transition.event))
+    if transition in LOCKED_AWAY:
+        remove_review_pictures(tx, tx.takedown_reviews.of_image(image_id), now)
     kind = FOLLOWED_BY.get(transition)
     if kind is not None:
         enqueue(tx, kind, image_id, now, lane=lane or lane_before(tx, kind, image_id), again=again)

@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight.catalogue.takedowns import LIST
 from nightlight.flows.pictures.synced_index import NearQuery, SyncedIndex, search_all
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import Conflict, IndexBroken, ListsUnavailable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.matching.index import HashIndex
     from nightlight.matching.list_index import ListIndexMatch
+    from nightlight_core.ids import ImageId
 
 # How far a hash may be from another to count for one of the same picture, in bits of 256. Of random hashes the
 # probability is 2e-22 for WHOLE_WITHIN and 4e-26 for WINDOW_WITHIN; docs/operations.md has what real pictures do.
@@ -48,10 +53,14 @@ class _OpenList:
 
 @dataclass(frozen=True, slots=True)
 class NoticeScreening:
-    """Holds pictures against the standing notices; the index is in ``folder``. Thread-safe."""
+    """Holds pictures against the standing notices; the index is in ``folder``. Thread-safe.
+
+    After each ``unlike`` and one pictures that a notice keeps dark its job looks whether it floods.
+    """
 
     catalogue: Catalogue
     folder: Path
+    unlike: int
     _open: _OpenList = field(default_factory=_OpenList)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,6 +87,13 @@ class NoticeScreening:
             if notice is not None and near.place not in notice.aside:
                 nearest[notice.takedown_id] = min(near.distance, nearest.get(notice.takedown_id, near.distance))
         return Noticed([_entry(notice, distance) for notice, distance in nearest.items()], views, revision)
+
+    def count(self, tx: Transaction, noticed: Noticed, image_id: ImageId, now: datetime) -> None:
+        """Count a picture that notices keep dark, in the caller's transaction; its hashes are kept, to be compared."""
+        tx.view_hashes.set(image_id, noticed.views)
+        for match in noticed.matches:
+            if tx.takedown_matches.count((LIST, match.reference)) % (self.unlike + 1) == 0:
+                enqueue(tx, kinds.TAKEDOWN, match.reference, now)
 
     def _current(self) -> tuple[int, HashIndex | None]:
         """Return the list's revision and its index, None where no notice stands."""

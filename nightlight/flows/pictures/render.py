@@ -259,6 +259,8 @@ class Render:
             kept = image is not None and image.state == images.PENDING and quarantine(tx, image, listed, now)
             if kept:
                 tx.jobs.finish(lease, now)
+                if self.notices is not None and noticed.matches:
+                    self.notices.count(tx, noticed, lease.image_id, now)
         return kept
 
     def _refuse(self, lease: Lease, transition: StateTransition, reason: str, detail: str | None = None) -> str:

@@ -12,8 +12,11 @@ from nightlight.catalogue.takedowns import FAILED
 from nightlight.flows.exports.removal import remove_export
 from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.pictures.profiles import PROOFS_LIVE
+from nightlight.flows.pictures.review_removal import remove_review_pictures
+from nightlight.flows.takedowns.review import REVIEWS_WAIT
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -51,6 +54,11 @@ class Expiry:
             for export in tx.exports.due(now, asked_before=now - _EXPORTS_LIVE, limit=_BATCH):
                 remove_export(tx, export, now=now, actor=_ACTOR)
             tx.exports.drop(asked_before=now - _EXPORTS_LIVE)
+            due = tx.takedown_reviews.due(now, asked_before=now - REVIEWS_WAIT, limit=_BATCH)
+            remove_review_pictures(tx, due, now)
+            for notice in tx.takedowns.copies_kept(expired, limit=_BATCH):
+                tx.takedowns.set(notice.takedown_id, copy_key=None, sealed_key=None)
+                enqueue(tx, kinds.DELETE_REVIEW, notice.takedown_id, now, planned=[notice.copy_key or ""])
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
             tx.proof_revocations.forget_before(now - PROOFS_LIVE)

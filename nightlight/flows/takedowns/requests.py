@@ -25,7 +25,7 @@ from nightlight.flows.traces.requests import inspected
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import ORIGINAL_TYPE, Seal, require_stored, sealed
-from nightlight_core.errors import Conflict, InvalidInput, NotFound
+from nightlight_core.errors import Conflict, InvalidInput, NotFound, TooManyRequests
 from nightlight_core.ids import ImageId, new_copy_key
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 KINDS = ("intimate_image", "child_abuse", "other")
 MAX_REFERENCE = 200
 _EDGE = 512
+_HOUR = timedelta(hours=1)
 
 
 class Notice(NamedTuple):
@@ -64,7 +65,10 @@ class TakedownStatus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlaceTakedowns:
-    """The service's half. ``hours`` gives the hours within which the policy wants a notice carried out."""
+    """The service's half. ``hours`` gives the hours within which the policy wants a notice carried out.
+
+    One caller may place ``per_hour`` notices in an hour; without it, any number: an operator's command is not bounded.
+    """
 
     catalogue: Catalogue
     originals: PutOnly
@@ -72,28 +76,34 @@ class PlaceTakedowns:
     hours: Callable[[], float]
     clock: Clock
     seal: Seal | None = None
+    per_hour: int | None = None
 
     def of_image(self, image_id: ImageId, notice: Notice, *, actor: str) -> Takedown:
-        """Take a notice that names an image of ours; raises NotFound, or InvalidInput."""
+        """Take a notice that names an image of ours; raises NotFound, InvalidInput or TooManyRequests."""
         now = self.clock()
         takedown = self._new(notice, actor, now, takedowns.PENDING, image_id=image_id)
         with self.catalogue.transaction() as tx:
             image = tx.images.get(image_id)
             if image is None or image.state in {images.RECEIVING, images.DELETED}:
                 raise NotFound
+            self._check_rate(tx, actor, now)
             self._write(tx, takedown, now)
         return takedown
 
     def of_picture(self, picture: IO[bytes], notice: Notice, *, actor: str) -> Takedown:
         """Take a notice with a picture; when this returns the picture is safely stored.
 
-        Raises InvalidInput, ImageRefused and its kinds, PayloadTooLarge, StoreUnavailable or CatalogueUnavailable.
+        Raises TooManyRequests, InvalidInput, ImageRefused and its kinds, PayloadTooLarge, StoreUnavailable or
+        CatalogueUnavailable.
         """
         now = self.clock()
+        with self.catalogue.reading() as tx:  # before anything is read of the picture
+            self._check_rate(tx, actor, now)
         sha256 = inspected(picture, self.limits, _EDGE)
         body, stored_sha256, sealed_key = sealed(picture, sha256, self.seal)
         takedown = self._new(notice, actor, now, takedowns.RECEIVING, copy_key=new_copy_key(), sealed_key=sealed_key)
         with self.catalogue.transaction() as tx:
+            self._check_rate(tx, actor, now)
             tx.takedowns.add(takedown)
         key = takedown.copy_key or ""
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=ORIGINAL_TYPE)
@@ -126,6 +136,15 @@ class PlaceTakedowns:
             due_at=due_at,
             created_at=now,
         )
+
+    def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
+        if self.per_hour is None:
+            return
+        times = tx.takedowns.placed_since(actor, now - _HOUR, limit=self.per_hour)
+        if len(times) >= self.per_hour:
+            metrics.TAKEDOWNS.labels(TooManyRequests.code).inc()
+            after_s = int((times[-1] + _HOUR - now).total_seconds()) + 1
+            raise TooManyRequests(f"{self.per_hour} takedown notices in an hour", after_s=after_s)
 
     @staticmethod
     def _write(tx: Transaction, takedown: Takedown, now: datetime) -> None:

@@ -6,9 +6,10 @@
     join       its hashes join the own list: from here on no copy is published any more      (pictures.notices)
     search     every copy that is published                                                  (takedowns.search)
     hide       one transaction: placeholder, generations raised, names revoked, owners told, receipt
-    forget     the notice's own picture is deleted
+    soften     the notice's own picture is deleted; of one that stands a softened picture is kept, for its reviewers
 
-It is asked again after a person confirmed a match, and when a notice is to be undone.
+It is asked again after a person confirmed a match, after it has kept many uploads dark (takedowns.flood_guard), and
+when a notice is to be undone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from nightlight import logs, metrics
 from nightlight.catalogue import hash_list_matches, images, takedowns
 from nightlight.catalogue.takedowns import LIST, Takedown
 from nightlight.flows.pictures.hash_list_matches import SCREENED
+from nightlight.flows.pictures.review_removal import remove_review_pictures
+from nightlight.flows.takedowns.flood_guard import ask_people, set_flooding_aside
 from nightlight.flows.takedowns.hide import hide, restore
 from nightlight.flows.takedowns.search import FoundImage, NoticeHashes, hash_notice, hash_stored
 from nightlight.jobs import kinds
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
+    from nightlight.flows.takedowns.notice_copies import NoticeCopies
     from nightlight.flows.takedowns.search import FindCopies, FoundCopies
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner
@@ -64,6 +68,7 @@ class RunTakedown:
     traces: TraceSearch
     open_: Open
     max_bytes: int
+    copies: NoticeCopies
     receipts: ReceiptIssuer | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
@@ -83,7 +88,7 @@ class RunTakedown:
             ending = self._undo(lease, takedown)
         else:
             ending = self._follow_verdicts(lease, takedown)
-        self._forget_copy(takedown)
+        self.copies.put_away(takedown, stands=ending == takedowns.IN_FORCE)
         return ending
 
     def _carry_out(self, lease: Lease, takedown: Takedown) -> str:
@@ -111,6 +116,7 @@ class RunTakedown:
             )
             if everywhere.aside_entries:
                 tx.takedowns.change_list()
+                ask_people(tx, takedown.takedown_id, len(everywhere.aside_entries), now)
             self._write_receipt(tx, takedown, TAKEN_DOWN, now, images=hidden)
             detail: dict[str, str | int] = {
                 "takedown_id": takedown.takedown_id, "hidden": hidden, "aside": len(everywhere.aside),
@@ -118,14 +124,12 @@ class RunTakedown:
             tx.audit.append("takedown.in_force", now=now, actor=_WORKER, detail=detail)
             tx.jobs.finish(lease, now)
         logs.get("takedown").info("takedown.in_force", count=hidden, detail=f"{len(everywhere.aside)} set aside")
-        if everywhere.aside:
-            metrics.TAKEDOWNS.labels("set_aside").inc()
         return takedowns.IN_FORCE
 
     def _hashed(self, takedown: Takedown) -> _Picture:
         """Return the hashes of a notice's picture; of an image of ours that cannot be decoded those that are kept."""
         if takedown.image_id is None:
-            data = self._opened(takedown.copy_key or "", takedown.sealed_key)
+            data = self.copies.opened(takedown)
             return _Picture(hash_notice(*self.lumas(data, None)), self._made_from(data))
         with self.runner.catalogue.reading() as tx:
             image = tx.images.get(takedown.image_id)
@@ -186,6 +190,8 @@ class RunTakedown:
             current = tx.takedowns.get(takedown.takedown_id, lock=True)
             hidden = 0
             standing = current is not None and current.state == takedowns.IN_FORCE
+            if current is not None and standing:
+                set_flooding_aside(tx, current, unlike=self.find.unlike, now=now)
             for match in tx.takedown_matches.of_entry((LIST, takedown.takedown_id)) if standing else ():
                 if match.verdict == hash_list_matches.CONFIRMED and match.state in SCREENED:
                     copy = FoundImage(match.image_id, match.profile_id, match.distance, b"")
@@ -216,6 +222,7 @@ class RunTakedown:
                     cleared = hash_list_matches.CLEARED
                     tx.takedown_matches.decide_entry(match.image_id, entry, cleared, actor=_WORKER, now=now)
                 restored += restore(tx, match.image_id, now)
+            remove_review_pictures(tx, tx.takedown_reviews.of_notice(takedown.takedown_id), now)
             tx.takedowns.set(takedown.takedown_id, state=takedowns.UNDONE, hashes=None, undone_at=now)
             self._write_receipt(tx, takedown, RESTORED, now, images=restored)
             detail: dict[str, str | int] = {"takedown_id": takedown.takedown_id, "restored": restored}
@@ -247,20 +254,6 @@ class RunTakedown:
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, self.runner.clock())
         return ending
-
-    def _forget_copy(self, takedown: Takedown) -> None:
-        """Delete the notice's own picture; where that fails its lifecycle rule does it, as for traces' copies."""
-        if takedown.copy_key is None:
-            return
-        self.originals.delete(takedown.copy_key)
-        with self.runner.catalogue.transaction() as tx:
-            tx.takedowns.set(takedown.takedown_id, copy_key=None, sealed_key=None)
-            tx.audit.append(
-                "takedown.copy_deleted",
-                now=self.runner.clock(),
-                actor=_WORKER,
-                detail={"takedown_id": takedown.takedown_id},
-            )
 
 
 def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Processes that no end-to-end test starts do their whole work under their roles too: imports, and operators' commands."""
 
+import hashlib
 import json
 from datetime import timedelta
 
@@ -8,8 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from typer.testing import CliRunner
 
-from nightlight.catalogue import migrate
+from nightlight.catalogue import migrate, takedowns
 from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.events import SET_ASIDE
 from nightlight.catalogue.lifecycles import AppliedRules
 from nightlight.cli.main import app
 from nightlight.flows.exports.requests import RequestExport
@@ -20,8 +22,11 @@ from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
+from nightlight.flows.takedowns.requests import Notice, PlaceTakedowns
+from nightlight.flows.takedowns.review import ReviewSoftened
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
+from nightlight.settings.pictures import UploadSettings
 from nightlight.settings.process import WorkerSettings
 from nightlight.settings.storage import ExportSettings
 from nightlight.store.event_notifications import ObjectEvent
@@ -213,4 +218,37 @@ def test_exports_are_asked_for_expire_and_go_with_the_profile(under, database):
     assert rows == [("", "deleted"), ("p-export", "deleted"), ("p-export-3", "deleted")]
     with pytest.raises(ProgrammingError), under("service").transaction() as tx:
         tx.exports.set("x" * 32, finished_at=system_clock())
+    owner.close()
+
+
+def test_softened_pictures_are_asked_for_expire_and_go_with_the_image(under, database):
+    owner, now = Catalogue(database), system_clock()
+    names = ["b1" * 16, "b2" * 16, "b3" * 16]
+    image_ids = [hashlib.sha256(name.encode()).hexdigest()[:32] for name in names]
+    for number, name in enumerate(names):
+        rendition_of(owner, f"p-review-{number}", name)
+    placing = PlaceTakedowns(under("service"), None, UploadSettings(), lambda: 48.0, system_clock, per_hour=2)
+    notice = placing.of_image(image_ids[0], Notice("other", "r"), actor="t").takedown_id
+    with owner.transaction() as tx:
+        tx.takedowns.set(notice, state=takedowns.IN_FORCE)
+        for image_id in image_ids:
+            tx.takedown_matches.add(image_id, [(takedowns.LIST, notice, 1)], now)
+    asking = ReviewSoftened(under("service"), None, system_clock)
+    assert len(asking.ask(notice, actor="t").waiting) == 3
+    DeletePictures(under("operator"), system_clock).image(image_ids[1], actor="t")
+    DeletePictures(under("service"), system_clock).image(image_ids[2], actor="t")
+    with owner.reading() as tx:
+        assert [row.image_id for row in tx.takedown_reviews.of_notice(notice)] == [image_ids[0]]
+    Expiry(under("schedule"), 24, 30, lambda: system_clock() + timedelta(hours=2), HASHER).run_once()
+    with owner.reading() as tx:
+        assert tx.takedown_reviews.of_notice(notice) == []
+        (row,) = tx.connection.execute(
+            text("SELECT review_id FROM takedown_reviews WHERE image_id = :i"), {"i": image_ids[0]}
+        )
+    with under("worker").transaction() as tx:
+        tx.takedown_reviews.set(row.review_id, made_at=now)
+        tx.events.add_about_notice(notice, now, kind=SET_ASIDE)
+        tx.takedown_reviews.drop(row.review_id)
+    with pytest.raises(ProgrammingError), under("service").transaction() as tx:
+        tx.takedown_reviews.set("x" * 32, made_at=now)
     owner.close()

@@ -1,27 +1,30 @@
 """A takedown notice hides every copy of a picture, keeps new ones from being published, and is undone completely."""
 
 import base64
+import hashlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from nightlight.catalogue import images, takedowns
-from nightlight.catalogue.events import RESTORED
-from nightlight.catalogue.schema import images as images_table
-from nightlight.catalogue.takedown_schema import takedowns as takedowns_table
+from nightlight.catalogue.events import RESTORED, SET_ASIDE
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.takedowns.search import unlike_pictures
+from nightlight.flows.webhooks import DeliverWebhooks
 from nightlight.imaging import notice_views
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import open_receipt
-from nightlight_core.errors import Conflict, CorruptImage, InvalidInput, NotFound
+from nightlight_core.errors import Conflict, CorruptImage, InvalidInput, NotFound, TooManyRequests
+from nightlight_core.ids import SOFTENED
 from tests.support import pictures
 from tests.support.lists import LISTED, OTHER
-from tests.support.takedown_world import NOTICE, TakedownWorld, jpeg
+from tests.support.receiver import receiving
+from tests.support.takedown_world import NOTICE, TakedownWorld, begin_afresh, jpeg
 
 pytestmark = pytest.mark.integration
 
@@ -33,10 +36,7 @@ def key():
 
 @pytest.fixture
 def world(services, tmp_path, pipeline, monkeypatch, key):
-    with services.catalogue.transaction() as tx:  # what earlier tests left does not stand, and is not published
-        tx.connection.execute(images_table.update().values(state=images.DELETED))
-        tx.connection.execute(takedowns_table.delete())
-        tx.takedowns.change_list()
+    begin_afresh(services)
     services.recipes = services.recipes[:1]
     monkeypatch.setattr(notice_views, "STEP", 0.1)  # windows take most of the time; one test has all of them
     return TakedownWorld(services, tmp_path, pipeline, monkeypatch, receipts=ReceiptIssuer(key, ()))
@@ -107,13 +107,18 @@ def test_a_copy_is_not_published_while_the_notice_stands_and_is_once_it_is_undon
         world.review.undo(takedown_id, why="twice", actor="safety")
 
 
-def test_a_notice_with_a_picture_finds_copies_and_its_picture_is_deleted(world, picture, profile_id):
+def test_a_notice_with_a_picture_finds_copies_and_of_its_picture_a_softened_one_is_left(world, picture, profile_id):
     image_id = world.upload(f"{profile_id}-a", jpeg(picture))
     before = sorted(world.services.originals.store.keys())
     takedown_id = world.notice_on_picture(jpeg(ImageOps.mirror(picture), 60))
     assert len(list(world.services.originals.store.keys())) == len(before) + 1
     assert takedowns.IN_FORCE in world.work()
     assert world.services.state(image_id) == images.QUARANTINED
+    kept = world.review.status(takedown_id).takedown.copy_key
+    assert kept.startswith(SOFTENED)
+    assert sorted(world.services.originals.store.keys()) == sorted([*before, kept])
+    world.review.undo(takedown_id, why="another picture", actor="safety")
+    world.work()
     assert sorted(world.services.originals.store.keys()) == before
     assert world.review.status(takedown_id).takedown.copy_key is None
 
@@ -257,6 +262,54 @@ def test_an_entry_that_matches_many_unlike_pictures_is_set_aside_until_people_ha
     assert {world.services.state(image_id) for image_id in others[1:]} == {images.READY}
 
 
+def luma_of(data):
+    """A luma of a picture's own, unlike every other's: uint8 (512, 512)."""
+    dice = np.random.default_rng(list(hashlib.sha256(data).digest()))
+    coarse = Image.fromarray(dice.integers(0, 256, (12, 12), np.uint8))
+    return np.asarray(coarse.resize((512, 512), Image.Resampling.BICUBIC))
+
+
+def test_a_notice_that_keeps_many_unlike_uploads_dark_is_set_aside_and_people_are_asked(world, picture, profile_id):
+    """Uploads whose one view is the notice's and whose wholes are unlike each other, as of an app's own frame."""
+    object.__setattr__(world.find, "unlike", 3)
+    object.__setattr__(world.notices, "unlike", 3)
+    named = world.upload(f"{profile_id}-a", jpeg(picture))
+    takedown_id = world.place.of_image(named, NOTICE, actor="safety").takedown_id
+    world.work()
+    frame = world.rendering.match_lumas(jpeg(picture), None)[0]
+    world.rendering = SimpleNamespace(match_lumas=lambda data, _: [luma_of(data), frame])
+    kept = [world.upload(f"{profile_id}-{number}", pictures.jpeg(seed=number)) for number in range(2)]
+    assert world.events_about_notices() == set()  # with the named one these are three, as many as there may be
+    kept.append(world.upload(f"{profile_id}-2", pictures.jpeg(seed=2)))
+    assert {world.services.state(image_id) for image_id in kept} == {images.QUARANTINED}
+    assert world.events_about_notices() == {(SET_ASIDE, takedown_id)}
+    assert world.review.status(takedown_id).takedown.aside
+    with receiving() as hooks:
+        webhooks = DeliverWebhooks(world.catalogue, f"{hooks.url}/hook", Ed25519PrivateKey.generate(), 5, world.clock)
+        while webhooks.run_once():
+            pass
+        bodies = hooks.bodies("/hook")
+    asked = [body["data"] for body in bodies if body["type"] == SET_ASIDE]
+    assert asked == [{"takedown_id": takedown_id}]
+    later = world.upload(f"{profile_id}-8", pictures.jpeg(seed=8))
+    assert world.services.state(later) == images.READY
+    assert {world.services.state(image_id) for image_id in [named, *kept]} == {images.QUARANTINED}
+    world.review.clear(takedown_id, kept[0], actor="ann")
+    world.work()
+    assert world.services.state(kept[0]) == images.READY
+
+
+def test_copies_of_one_picture_are_no_flood_however_many_are_uploaded(world, picture, profile_id):
+    object.__setattr__(world.find, "unlike", 2)
+    object.__setattr__(world.notices, "unlike", 2)
+    named = world.upload(f"{profile_id}-a", jpeg(picture))
+    takedown_id = world.place.of_image(named, NOTICE, actor="safety").takedown_id
+    world.work()
+    kept = [world.upload(f"{profile_id}-{quality}", jpeg(picture, quality)) for quality in range(40, 95, 7)]
+    assert {world.services.state(image_id) for image_id in kept} == {images.QUARANTINED}
+    assert (world.review.status(takedown_id).takedown.aside, world.events_about_notices()) == ([], set())
+
+
 def test_copies_of_one_picture_are_alike_however_many_they_are():
     dice = np.random.default_rng(2)
     whole = dice.integers(0, 256, 32, np.uint8)
@@ -281,3 +334,20 @@ def test_an_erased_image_leaves_a_notice_its_counts_and_no_name(world, picture, 
         assert tx.view_hashes.of_image(named) == b""
     again = world.upload(f"{profile_id}-b", jpeg(picture))
     assert world.services.state(again) == images.QUARANTINED
+
+
+def test_a_caller_may_place_so_many_notices_in_an_hour_and_another_caller_their_own(world, picture, profile_id):
+    named = world.upload(f"{profile_id}-a", jpeg(picture))
+    object.__setattr__(world.place, "per_hour", 2)
+    world.place.of_image(named, NOTICE, actor="safety")
+    world.clock.forward(minutes=10)
+    world.notice_on_picture(jpeg(picture))
+    world.clock.forward(minutes=10)
+    with pytest.raises(TooManyRequests) as refused:
+        world.notice_on_picture(jpeg(picture))
+    assert refused.value.after_s == 40 * 60 + 1
+    with pytest.raises(TooManyRequests):
+        world.place.of_image(named, NOTICE, actor="safety")
+    assert world.place.of_image(named, NOTICE, actor="another").state == takedowns.PENDING
+    world.clock.forward(minutes=41)
+    assert world.place.of_image(named, NOTICE, actor="safety").state == takedowns.PENDING

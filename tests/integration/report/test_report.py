@@ -16,6 +16,7 @@ from nightlight.catalogue.policies import DECIDED
 from nightlight.catalogue.retention_schema import holds
 from nightlight.catalogue.schema import audit
 from nightlight.catalogue.schema import jobs as table_of_jobs
+from nightlight.catalogue.takedown_schema import takedowns
 from nightlight.cli.report_commands import plain, rows
 from nightlight.cli.report_page import page, took
 from nightlight.flows.report import DecisionCount, TransparencyReports
@@ -177,6 +178,33 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
         ET.fromstring("<svg" + svg[: svg.index("</svg>")] + "</svg>")
 
 
+def notice(number, state, hidden, *, late=False):
+    """The row of a notice that was placed in the quarter."""
+    due_at = SINCE + timedelta(hours=48)
+    dark_at = due_at + timedelta(hours=1 if late else -1) if state in {"in_force", "undone"} else None
+    return {
+        "takedown_id": f"{number:032x}", "state": state, "kind": "other", "reference": "r", "aside": [], "revision": 0,
+        "hidden": hidden, "actor": "a", "received_at": SINCE, "due_at": due_at, "created_at": SINCE, "dark_at": dark_at,
+    }  # fmt: skip
+
+
+def test_takedown_notices_are_counted_and_few_of_them_are_not_told(quarter, in_use):
+    rows_ = [notice(number, "in_force", 2, late=number < 12) for number in range(40)]
+    rows_ += [notice(number, "rejected", 0) for number in range(40, 43)]
+    rows_ += [{**notice(99, "in_force", 70), "created_at": UNTIL}, notice(98, "receiving", 0)]
+    with quarter.transaction() as tx:
+        tx.connection.execute(insert(takedowns), rows_)
+    transparency = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    assert transparency.notices == {
+        "placed": 43, "pending": 0, "in_force": None, "undoing": 0, "undone": 0, "rejected": None, "failed": 0,
+        "late": 12, "images_hidden": 80,
+    }  # fmt: skip
+    assert "43 placed" in page(transparency)
+    assert "few rejected" in page(transparency)
+    assert ("notices", "placed", 43) in list(rows(transparency))
+    assert plain(transparency)["notices"]["rejected"] is None
+
+
 def test_no_form_of_the_report_has_a_small_count(quarter, in_use):
     """Neither page, data nor table, nor what is left of a total beside the parts that are told."""
     with quarter.transaction() as tx:
@@ -184,6 +212,7 @@ def test_no_form_of_the_report_has_a_small_count(quarter, in_use):
         rows_ = [job(kinds.ROTATE_NAMES.name, SINCE, 3 * 86400) for _ in range(7)]
         rows_ += [job(kinds.ROTATE_NAMES.name, SINCE, None, "queued") for _ in range(8)]
         tx.connection.execute(insert(table_of_jobs), rows_)
+        tx.connection.execute(insert(takedowns), [notice(number, "in_force", 1, late=True) for number in range(4)])
         for number in range(3):
             tx.connection.execute(insert(holds).values(
                 hold_id=f"{number:032}", kind="legal", reference="r", state="placed", approvals=[], placed_by="p", created_at=SINCE,

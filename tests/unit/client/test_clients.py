@@ -3,16 +3,21 @@
 import asyncio
 import inspect
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from nightlight_client import AsyncNightlightClient, NightlightClient
-from nightlight_client.requests import Request, Retry
+from nightlight_client import AsyncNightlightClient, InvalidId, NightlightClient
+from nightlight_client.requests import Request, Retry, takedowns
 
 IMAGE = {"image_id": "0" * 32, "profile_id": "p", "state": "ready", "reason": None}
 TRACE = {"trace_id": "0" * 32, "state": "done", "reason": None, "progress": 100, "copy_kept": False, "result": None}
 EXPORT = {"export_id": "0" * 32, "state": "ready", "reason": None, "sha256": "0" * 64, "expires_at": None}
+TAKEDOWN = {
+    "takedown_id": "0" * 32, "state": "in_force", "reason": None, "kind": "other", "reference": "r", "image_id": None,
+    "hidden": 2, "received_at": "t", "due_at": "t", "dark_at": "t", "undone_at": None, "matches": [{"image_id": "0"}],
+}  # fmt: skip
 ARCHIVE = {"headers": {"repr-digest": "sha-256=:AAAA:"}, "content": b"PK"}
 DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash": "b", "capture": "allow"}
 BUNDLE = {"headers": {"content-type": "application/json", "etag": '"1"'}, "content": b"{}"}
@@ -44,6 +49,12 @@ CALLS = {
     "wait_export": (["p"], {}, {"json": EXPORT}),
     "export_file": (["p"], {}, ARCHIVE),
     "delete_export": (["p"], {}, NOTHING),
+    "place_takedown": ([b"found"], {"kind": "other", "reference": "r"}, {"json": TAKEDOWN}),
+    "takedown_status": (["0" * 32], {}, {"json": TAKEDOWN}),
+    "wait_takedown": (["0" * 32], {}, {"json": TAKEDOWN}),
+    "confirm_takedown": (["0" * 32, "1" * 32], {}, NOTHING),
+    "clear_takedown": (["0" * 32, "1" * 32], {}, NOTHING),
+    "undo_takedown": (["0" * 32], {"why": "another picture"}, {"json": TAKEDOWN}),
     "feed": (["cursor"], {}, ANY),
     "views": ([["p"]], {}, ANY),
     "delegated_keys": ([], {}, ANY),
@@ -132,6 +143,28 @@ def test_a_declaration_says_all_its_words(socket_enabled):
         "band": "adult", "assurance": "verified", "region": "unknown", "choice": "connections",
         "earlier_pictures": "keep_ceiling",
     }  # fmt: skip
+
+
+def test_a_notice_is_on_a_picture_or_on_an_image_and_says_when_it_was_received(socket_enabled):
+    words = {"kind": "other", "reference": "r", "received_at": datetime(2026, 11, 30, tzinfo=UTC)}
+    (placed, ((_, path, _, body),)), _ = sync_and_async("place_takedown", [b"found"], words, {"json": TAKEDOWN})
+    assert (path, placed.hidden, placed.matches) == (b"/v1/takedowns", 2, [{"image_id": "0"}])
+    assert b'{"kind": "other", "reference": "r", "received_at": "2026-11-30T00:00:00+00:00"}' in body
+    plain = {name: value for name, value in TAKEDOWN.items() if name != "matches"}
+    (placed, ((_, _, _, body),)), _ = sync_and_async(
+        "place_takedown", [], {**words, "image_id": "1" * 32}, {"json": plain}
+    )
+    assert (json.loads(body)["image_id"], placed.matches) == ("1" * 32, None)
+    for picture, image_id in ((None, None), (b"found", "1" * 32)):
+        with pytest.raises(InvalidId):
+            takedowns.place_takedown(picture, kind="other", reference="r", image_id=image_id)
+
+
+def test_a_verdict_is_on_a_match_of_a_notice(socket_enabled):
+    for name, verdict in (("confirm_takedown", "confirmed"), ("clear_takedown", "cleared")):
+        (_, ((_, path, _, body),)), _ = sync_and_async(name, *CALLS[name])
+        assert path == b"/v1/takedowns/%s/matches/%s" % (b"0" * 32, b"1" * 32)
+        assert json.loads(body) == {"verdict": verdict}
 
 
 def test_no_bundle_is_active_or_it_is_still_the_known_one(socket_enabled):

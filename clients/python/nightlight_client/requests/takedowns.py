@@ -1,0 +1,67 @@
+"""Requests about takedown notices: each hides a picture and every copy of it, for as long as it stands."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import IO, Any
+
+from nightlight_client import paths
+from nightlight_client.models import InvalidId, TakedownNotice
+from nightlight_client.requests.http_request import Form, Request
+from nightlight_client.responses import read_nothing, reader
+
+_read_takedown = reader(TakedownNotice)
+_NOTICES = "/v1/takedowns"
+_NOTICE = f"{_NOTICES}/{{takedown_id}}"
+_MATCH = f"{_NOTICE}/matches/{{image_id}}"
+
+
+def place_takedown(
+    picture: IO[bytes] | bytes | None = None,
+    *,
+    kind: str,
+    reference: str,
+    image_id: str | None = None,
+    received_at: datetime | None = None,
+) -> Request[TakedownNotice]:
+    """Place a notice on a picture, or on an image of ours; a worker hides every copy.
+
+    ``kind`` is intimate_image, child_abuse or other, ``reference`` your number of the case, and ``received_at`` when
+    its clock began, with an offset. Raises InvalidId unless there is either a picture or an ``image_id``.
+    """
+    if (picture is None) == (image_id is None):
+        raise InvalidId("image_id", "a notice is on a picture or on an image_id, and not on both")
+    notice: dict[str, Any] = {"kind": kind, "reference": reference}
+    if received_at is not None:
+        notice["received_at"] = received_at.isoformat()
+    if picture is not None:
+        form = Form("picture", picture, {"notice": json.dumps(notice)})
+        return Request(method="POST", path=_NOTICES, form=form, read=_read_takedown)
+    return Request(method="POST", path=_NOTICES, json={"image_id": image_id, **notice}, read=_read_takedown)
+
+
+def takedown_status(takedown_id: str) -> Request[TakedownNotice]:
+    """Return how a notice stands, and its matches."""
+    return Request(method="GET", path=paths.path(_NOTICE, takedown_id=takedown_id), read=_read_takedown)
+
+
+def confirm_takedown(takedown_id: str, image_id: str) -> Request[None]:
+    """Say that an image is the notice's picture: it stays hidden."""
+    return _verdict(takedown_id, image_id, "confirmed")
+
+
+def clear_takedown(takedown_id: str, image_id: str) -> Request[None]:
+    """Say that an image is another picture: it is rendered again."""
+    return _verdict(takedown_id, image_id, "cleared")
+
+
+def undo_takedown(takedown_id: str, *, why: str) -> Request[TakedownNotice]:
+    """Undo a wrong notice: a worker renders again whatever nothing else keeps hidden."""
+    path = paths.path(f"{_NOTICE}/undo", takedown_id=takedown_id)
+    return Request(method="POST", path=path, json={"why": why}, read=_read_takedown)
+
+
+def _verdict(takedown_id: str, image_id: str, verdict: str) -> Request[None]:
+    path = paths.path(_MATCH, takedown_id=takedown_id, image_id=image_id)
+    return Request(method="POST", path=path, json={"verdict": verdict}, read=read_nothing)
