@@ -70,6 +70,8 @@ class RunTakedown:
         """Do the job; return how it ended: see JobRunner.run, or the notice's state."""
         ending = self.runner.run(job_id, kinds.TAKEDOWN, self._attempt, redelivered=redelivered, give_up=_give_up)
         metrics.TAKEDOWNS.labels(ending).inc()
+        if ending in {takedowns.FAILED, takedowns.REJECTED}:
+            metrics.TAKEDOWN_FAILURES.inc()
         return ending
 
     def _attempt(self, lease: Lease) -> str:
@@ -120,6 +122,7 @@ class RunTakedown:
         logs.get("takedown").info("takedown.in_force", count=hidden, detail=f"{len(everywhere.aside)} set aside")
         if everywhere.aside:
             metrics.TAKEDOWNS.labels("set_aside").inc()
+            metrics.TAKEDOWN_FAILURES.inc()
         return takedowns.IN_FORCE
 
     def _hashed(self, takedown: Takedown) -> _Picture:
