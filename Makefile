@@ -94,6 +94,7 @@ lint: setup
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/policy/ci/github-actions.yaml
+	$(BIN)/python infra/helm/values_schema.py --check
 	$(BIN)/nightlight policy check policies
 	$(BIN)/nightlight policy mutate policies
 	$(BIN)/nightlight policy schema policies --check

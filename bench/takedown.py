@@ -194,7 +194,9 @@ def main():
     parser.add_argument("--parts", default="recall,dark,false")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # a line for each image says nothing
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+    )  # a line for each image says nothing
     if options.quick:
         options.hashes, options.copies, options.pictures, options.entries, options.times = 100_000, 50, 100, 2_000, 2
     console, dice, figures = Console(width=110, highlight=False), np.random.default_rng(7), {}

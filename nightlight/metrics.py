@@ -35,6 +35,27 @@ import nightlight
 if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
+
+class KnownGauge(Gauge):
+    """A gauge that is on the page of a process once that process has set it, and not before.
+
+    Every process has all metrics of this module, and most know one side of things alone. A service that told of 0 days
+    of a certificate, which it never sees, would say something that is wrong.
+    """
+
+    def __init__(self, name: str, documentation: str) -> None:
+        """Make the gauge; among the values of a worker's children the newest counts."""
+        super().__init__(name, documentation, multiprocess_mode="mostrecent", registry=None)
+        self._known = False
+
+    def set(self, value: float) -> None:
+        """Set the value, and tell of it from now on."""
+        super().set(value)
+        if not self._known:
+            self._known = True
+            REGISTRY.register(self)
+
+
 UPLOADS = Counter("nightlight_uploads_total", "Uploads, by how they ended.", ["outcome"])
 DECISIONS = Counter("nightlight_decisions_total", "Decisions made, whatever they were.")
 UNPROVED = Counter("nightlight_relations_unproved_total", "Relation proofs that were forged, expired or another's.")
@@ -42,26 +63,26 @@ PROVIDER_FAILURES = Counter("nightlight_relation_provider_failures_total", "Time
 REVOCATIONS = Counter("nightlight_revocations_total", "Times that what was given out of a profile was revoked.")
 SWEPT = Counter("nightlight_swept_total", "Images that were deleted because the policy keeps them no longer.")
 LAPSED = Counter("nightlight_lapsed_total", "Profiles whose age band was not asserted again in time.")
-HOLDS_DUE = Gauge(
+HOLDS_DUE = KnownGauge(
     "nightlight_holds_due",
     "Whether there are holds that may end and that nobody has ended yet: 0 or 1.",
-    multiprocess_mode="mostrecent",
 )
-ERASURES_OVERDUE = Gauge(
+ERASURES_OVERDUE = KnownGauge(
     "nightlight_erasures_overdue",
     "Whether there are erasures that are not done although the policy's time for them is over: 0 or 1.",
-    multiprocess_mode="mostrecent",
 )
-ERASURE_KEYS_LOST = Gauge(
+ERASURE_KEYS_LOST = KnownGauge(
     "nightlight_erasure_keys_lost",
     "Whether there are tombstones of a key that is not in NIGHTLIGHT_ERASURE_KEYS any more: 0 or 1.",
-    multiprocess_mode="mostrecent",
 )
 TAKEDOWNS = Counter("nightlight_takedowns_total", "Takedown notices, by what came of them.", ["outcome"])
-TAKEDOWNS_OVERDUE = Gauge(
+TAKEDOWN_FAILURES = Counter(
+    "nightlight_takedown_failures_total",
+    "Takedown notices that people must look at: they failed, were rejected, or have hashes that were set aside.",
+)
+TAKEDOWNS_OVERDUE = KnownGauge(
     "nightlight_takedowns_overdue",
     "Whether there are takedown notices that are not carried out although the policy's time is over: 0 or 1.",
-    multiprocess_mode="mostrecent",
 )
 WAITING = Gauge(
     "nightlight_jobs_waiting", "Jobs that wait to be begun, by lane.", ["lane"], multiprocess_mode="mostrecent"
@@ -72,10 +93,9 @@ WAITING_SECONDS = Gauge(
     ["lane"],
     multiprocess_mode="mostrecent",
 )
-CERTIFICATE_DAYS = Gauge(
+CERTIFICATE_DAYS = KnownGauge(
     "nightlight_provenance_certificate_days",
     "Days that the certificate may still sign manifests.",
-    multiprocess_mode="mostrecent",
 )
 STAMPS_MISSED = Counter(
     "nightlight_provenance_stamps_missed_total",
@@ -95,10 +115,9 @@ ABUSE_SIGNALS = Counter("nightlight_abuse_signals_total", "Requests that looked 
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")
 DELIVERIES = Counter("nightlight_deliveries_total", "Pictures asked for, by how the answer came about.", ["outcome"])
 RERENDERS = Counter("nightlight_rerenders_total", "Pictures rendered again, by how that ended.", ["outcome"])
-RERENDER_WAITING = Gauge(
+RERENDER_WAITING = KnownGauge(
     "nightlight_rerender_pictures_left",
     "Pictures that the run under way has not looked at, or has queued and not rendered.",
-    multiprocess_mode="mostrecent",
 )
 RENDERS = Counter("nightlight_renders_total", "Render attempts, by how they ended.", ["outcome"])
 RENDER_SECONDS = Histogram(
@@ -130,10 +149,9 @@ NOT_SCREENED = Counter(
     "nightlight_not_screened_total",
     "Published images of which nothing was left to be held against the hash lists: neither original nor renditions.",
 )
-HASH_LISTS_UNCONFIRMED = Gauge(
+HASH_LISTS_UNCONFIRMED = KnownGauge(
     "nightlight_hash_lists_unconfirmed",
     "Hash lists that have lost what nobody has confirmed: renders wait.",
-    multiprocess_mode="mostrecent",
 )
 IMPORTS = Counter(
     "nightlight_imports_total", "Keys of other buckets that were looked at, by what came of it.", ["state"]
@@ -202,7 +220,7 @@ STEP = 10
 ENDINGS = ("ready", "superseded", "rejected", "failed", "quarantined", "deleted", "later", "lost", "nothing")
 for _ending in ENDINGS:
     RENDERS.labels(_ending)
-# These count messages and outages, not people or pictures, and are told as they are.
+# These count messages, outages and failures of ours, not people or pictures, and are told as they are.
 EXACT = frozenset(
     {
         "nightlight_build_info",
@@ -219,6 +237,7 @@ EXACT = frozenset(
         "nightlight_provenance_certificate_days",
         "nightlight_provenance_stamps_missed",
         "nightlight_relation_provider_failures",
+        "nightlight_takedown_failures",
     }
 )
 

@@ -119,7 +119,7 @@ def _operators(tree: ast.Module, where: str) -> Iterator[Name]:
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         at = f"{where}:{node.lineno}"
-        if called in {"Counter", "Gauge", "Histogram"}:
+        if called in {"Counter", "Gauge", "KnownGauge", "Histogram"}:
             yield Name("metric", first.value, at)
         elif called == "config" and where.startswith("nightlight/settings"):
             yield Name("settings prefix", first.value, at)

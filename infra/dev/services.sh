@@ -77,6 +77,7 @@ packages_of() {
     softhsm) echo softhsm2 ;;
     nginx) echo nginx-light libnginx-mod-http-js gettext-base ;;
     node) echo nodejs ;;
+    promtool) echo prometheus ;;
   esac
 }
 
@@ -92,6 +93,7 @@ present() {
     openssl) command -v openssl ;;
     softhsm) command -v softhsm2-util ;;
     node) command -v node ;;
+    promtool) command -v promtool ;;
     nginx) [ -x /usr/sbin/nginx ] && [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] && [ -x /usr/bin/envsubst ] ;;
   esac >/dev/null
 }
@@ -337,7 +339,7 @@ case $verb in
     ;;
   tools)
     mkdir -p "$ROOT/log"
-    install_missing exiftool nginx node openssl softhsm
+    install_missing exiftool nginx node openssl promtool softhsm
     ;;
   stop)
     for name in "${names[@]}"; do

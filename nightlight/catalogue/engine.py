@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from nightlight import metrics
 from nightlight.catalogue.abuse_signals import AbuseSignals
 from nightlight.catalogue.audit import AuditLog
+from nightlight.catalogue.backlog import Backlog
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.deletions_due import DeletionsDue
 from nightlight.catalogue.erased_rows import ErasedRows
@@ -64,9 +65,9 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "abuse_signals", "audit", "blocks", "connection", "deletions_due", "erased_rows", "events", "exports", "feed",
-        "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox",
-        "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
+        "abuse_signals", "audit", "backlog", "blocks", "connection", "deletions_due", "erased_rows", "events",
+        "exports", "feed", "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles",
+        "outbox", "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
         "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedown_reviews", "takedowns",
         "tombstones", "trace_jobs", "view_hashes",
     )  # fmt: skip
@@ -77,6 +78,7 @@ class Transaction:
         self.profiles = Profiles(connection)
         self.images = Images(connection)
         self.jobs = Jobs(connection)
+        self.backlog = Backlog(connection)
         self.outbox = Outbox(connection)
         self.idempotency = IdempotencyKeys(connection)
         self.policies = Policies(connection)

@@ -34,6 +34,7 @@ DIFFERENCES_OF = {
     "provenance check": "the manifest is not trusted",
     "receipt verify": "a receipt is wrong or was left out, or a file is not shown to be whole",
     "rerender": "the workers were not done in time; they go on",
+    "status": "something needs somebody: the problems are listed",
     "sweep": "the workers were not done in time; they go on",
     "trace": "nothing at all was found",
 }

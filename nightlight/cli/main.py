@@ -35,6 +35,7 @@ from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
 from nightlight.cli.restore_commands import purge_restored
+from nightlight.cli.status_command import status
 from nightlight.cli.sweep_commands import sweep
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ app.command()(erase)
 app.command()(export)
 catalogue_app.command()(purge_restored)
 app.command()(backfill)
+app.command()(status)
 app.command()(sweep)
 app.command()(rerender)
 app.command()(report)

@@ -81,6 +81,8 @@ class ManifestSigner:
     def __init__(self, credential: SigningCredential, clock: Clock, *, tsa_url: str | None = None) -> None:
         """Sign with ``credential``; nothing is loaded yet. ``tsa_url`` is of an RFC 3161 time stamp authority."""
         self._credential, self._clock, self._tsa_url = credential, clock, tsa_url
+        # From the start: a certificate may end while nothing is signed.
+        metrics.CERTIFICATE_DAYS.set(credential.chain.days_left(clock))
         self._lock = threading.Lock()
         self._contexts: dict[str | None, Any] = {}
         self._reader_context: Any = None

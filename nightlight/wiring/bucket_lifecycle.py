@@ -114,7 +114,7 @@ def open_report(
             several = len({target.use for target in targets}) < len(targets)
             for target in targets:
                 what = f"{target.use} ({target.bucket})" if several else target.use
-                looks[f"lifecycle of {what}"] = partial(_drift_sentences, flow, target.bucket)
+                looks[f"lifecycle of {what}"] = partial(describe_drift, flow, target.bucket)
             looks |= {f"bucket of {what}": partial(state.drift, what) for what in BUCKETS}
         catalogue = stack.enter_context(open_catalogue(settings))
         least = threshold if threshold is not None else settings.policy.counter_threshold
@@ -122,5 +122,6 @@ def open_report(
         yield TransparencyReports(catalogue, policy, least, clock, looks)
 
 
-def _drift_sentences(flow: ManageLifecycle, name: str) -> list[str]:
+def describe_drift(flow: ManageLifecycle, name: str) -> list[str]:
+    """Return what has changed in a bucket's rules since they were applied, a sentence each."""
     return [entry.sentence() for entry in flow.drift(name)]

@@ -169,7 +169,7 @@ class Scale:
             **key_commands.seal_environment(self.folder, "service"),
             **self._settings,
         }
-        self._exit.callback(self._drop_queues)
+        self._exit.callback(drop_queues, self.queue)
         self._exit.callback(self._stop_children)
         self._spawn("service", S3_SERVICE, "service")
         self.start_worker()
@@ -247,13 +247,15 @@ class Scale:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
 
-    def _drop_queues(self):
-        with Connection(needed(BROKER)) as connection:
-            channel = connection.default_channel
-            for name in (*(f"{self.queue}.{lane}" for lane in LANES), f"{self.queue}.dead"):
-                channel.queue_delete(name)
-            for name in (self.queue, f"{self.queue}.dead"):
-                channel.exchange_delete(name)
+
+def drop_queues(prefix):
+    """Delete the queues and exchanges whose names begin so."""
+    with Connection(needed(BROKER)) as connection:
+        channel = connection.default_channel
+        for name in (*(f"{prefix}.{lane}" for lane in LANES), f"{prefix}.dead"):
+            channel.queue_delete(name)
+        for name in (prefix, f"{prefix}.dead"):
+            channel.exchange_delete(name)
 
 
 STACKS = {"embedded": Embedded, "scale": Scale}

@@ -63,6 +63,7 @@ def ask_people(tx: Transaction, takedown_id: str, entries: int, now: datetime) -
     tx.audit.append("takedown.set_aside", now=now, actor="worker", detail=detail)
     tx.events.add_about_notice(takedown_id, now, kind=SET_ASIDE)
     metrics.TAKEDOWNS.labels("set_aside").inc()
+    metrics.TAKEDOWN_FAILURES.inc()
     logs.get("takedown").error("takedown.set_aside", takedown_id=takedown_id, count=entries)
 
 

@@ -75,6 +75,8 @@ class RunTakedown:
         """Do the job; return how it ended: see JobRunner.run, or the notice's state."""
         ending = self.runner.run(job_id, kinds.TAKEDOWN, self._attempt, redelivered=redelivered, give_up=_give_up)
         metrics.TAKEDOWNS.labels(ending).inc()
+        if ending in {takedowns.FAILED, takedowns.REJECTED}:
+            metrics.TAKEDOWN_FAILURES.inc()
         return ending
 
     def _attempt(self, lease: Lease) -> str:
