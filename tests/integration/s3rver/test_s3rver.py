@@ -44,8 +44,8 @@ def environment(tmp_path_factory):
 def test_commands_say_that_there_are_no_rules_here_and_that_asking_again_is_in_vain(environment, arguments):
     done = run_command(["lifecycle", *arguments, "--json"], environment)
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    errors = [answer["error"] for answer in told] if isinstance(told, list) else [told["error"]]
+    answers = json.loads(done.stdout)
+    errors = [answer["error"] for answer in answers] if isinstance(answers, list) else [answers["error"]]
     for error in errors:
         assert (error["code"], error["retryable"]) == ("lifecycle_refused", False)
         assert "this server has no lifecycle rules" in error["message"]
