@@ -95,6 +95,7 @@ lint: setup
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/policy/ci/github-actions.yaml
 	$(BIN)/python infra/helm/values_schema.py --check
+	$(BIN)/python infra/dashboards/make_dashboards.py --check
 	$(BIN)/nightlight policy check policies
 	$(BIN)/nightlight policy mutate policies
 	$(BIN)/nightlight policy schema policies --check

@@ -121,7 +121,7 @@ def schema() -> Schema:
             postgres=store, rabbitmq=store, redis=store, s3=store,
             moreEgress=fields(**dict.fromkeys(("service", "worker", "schedule", "keeper"), PEERS)),
         ),
-        "monitoring": fields(enabled=FLAG, intervalSeconds=count(5, 600), labels=STRINGS),
+        "monitoring": fields(enabled=FLAG, intervalSeconds=count(5, 600), labels=STRINGS, dashboardLabels=STRINGS),
         "pods": fields(nodeSelector=STRINGS, tolerations=PEERS, priorityClassName=TEXT),
         "global": ANY,
     }  # fmt: skip

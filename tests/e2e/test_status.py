@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -69,14 +70,22 @@ def test_a_database_that_is_away_is_an_error_and_1(stack, environment, tmp_path)
 
 
 def test_watching_looks_again_until_it_is_stopped(environment, people):
-    command = [sys.executable, "-m", "nightlight.cli", "status", "--watch", "--every=0.2", "--json", "--no-buckets"]
+    command = [
+        Path(sys.executable).with_name("nightlight"),
+        "status",
+        "--watch",
+        "--every=0.2",
+        "--json",
+        "--no-buckets",
+    ]
     child = subprocess.Popen(
         command, env={**os.environ, **environment}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     seen, end = "", time.monotonic() + HANG_S
-    while seen.count('"problems"') < 2 and time.monotonic() < end:
-        seen += child.stdout.readline()
+    while seen.count('"problems"') < 2 and time.monotonic() < end and (line := child.stdout.readline()):
+        seen += line
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=HANG_S)
+    assert seen.count('"problems"') == 2, errors
     assert child.returncode in {0, 2}, errors
     assert "Traceback" not in errors

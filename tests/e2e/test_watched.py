@@ -1,8 +1,11 @@
 """What Prometheus sees of a running Nightlight: every metric of an alert, and no alert while all is well."""
 
+import re
+
 import httpx
 import pytest
 
+from tests.conftest import ROOT
 from tests.support.promtool import metrics_of, quiet, rules, samples
 from tests.support.waiting import eventually
 
@@ -29,11 +32,20 @@ def pages(stack, people):
     return eventually(read)
 
 
-def test_every_metric_of_an_alert_is_told_by_some_process(pages):
+def test_every_metric_of_an_alert_or_a_dashboard_is_told_by_some_process(pages):
     known = {line.split()[2] for text in pages for line in text.splitlines() if line.startswith("# TYPE nightlight_")}
     known |= {key[0] for text in pages for key in samples(text)}
     for name, rule in rules().items():
         assert metrics_of(rule) <= known | ELSEWHERE, name
+    for path in sorted((ROOT / "infra/dashboards").glob("*.json")):
+        asked = set(
+            re.findall(r"\bnightlight_[a-z_]+", "".join(re.findall(r'"expr": "(.*)"', path.read_text("utf-8"))))
+        )
+        assert asked
+        # Of a counter and of a histogram the page's line of the type has the name alone.
+        assert {re.sub("_(total|bucket)$", "", name) for name in asked} <= {
+            re.sub("_(total|bucket)$", "", name) for name in known | ELSEWHERE
+        }, path.name
 
 
 def test_each_gauge_is_told_by_the_processes_that_know_it_and_by_no_others(pages):

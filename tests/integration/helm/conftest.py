@@ -20,6 +20,7 @@ def everything(helm):
     more = [
         "--set=keeper.enabled=true",
         "--set=edge.ingress.enabled=true,edge.ingress.host=pictures.example.com,edge.ingress.tlsSecret=pictures",
+        "--set-string=monitoring.dashboardLabels.grafana_dashboard=1",
         "--set=workers.lists.persistentVolumeClaim.claimName=lists",
         "--set=images.pullSecrets={registry},pods.priorityClassName=high,pods.nodeSelector.disk=ssd",
         '--set-json=pods.tolerations=[{"key":"a","operator":"Exists"}]',

@@ -307,3 +307,10 @@ def test_prometheus_asks_every_process_that_has_metrics_and_has_the_alerts(relea
     (rule,) = release.of_kind("PrometheusRule")
     text = (ROOT / "infra/alerts.yaml").read_text("utf-8")
     assert {alert["alert"] for alert in rule["spec"]["groups"][0]["rules"]} == set(re.findall(r"- alert: (\w+)", text))
+
+
+def test_grafana_finds_the_dashboards_as_they_are(everything):
+    boards = everything.by_name["ConfigMap", "nl-dashboards"]
+    assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    files = sorted((ROOT / "infra/dashboards").glob("*.json"))
+    assert boards["data"] == {path.name: path.read_text("utf-8") for path in files}
