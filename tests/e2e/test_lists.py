@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,7 +17,8 @@ from nightlight.imaging.match_squares import square_luma
 from nightlight.matching.list_index import _RECHECK_S
 from nightlight.matching.pdq import pdq
 from tests.support import pictures
-from tests.support.stacks import ROOT, Embedded
+from tests.support.command import run_command
+from tests.support.stacks import Embedded
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -50,15 +49,7 @@ def client(stack):
 
 
 def nightlight(stack, *arguments):
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.as_role("operator"),
-        "COLUMNS": "250",
-    }
-    command = [str(Path(sys.executable).parent / "nightlight"), "lists", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
-    )
+    return run_command(["lists", *arguments], {**stack.as_role("operator"), "COLUMNS": "250"})
 
 
 def uploaded(client, profile_id, data, **how):

@@ -2,19 +2,16 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from nightlight.cli import key_commands
 from nightlight_client import Problem
 from tests.support import pictures
-from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import HANG_S, eventually
+from tests.support.command import run_command
+from tests.support.stacks import STACKS
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -48,14 +45,8 @@ def people(client):
 
 
 def nightlight(stack, *arguments, **variables):
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.as_role("operator"), **variables, "COLUMNS": "200",
-    }  # fmt: skip
-    command = [str(Path(sys.executable).parent / "nightlight"), "abuse-signals", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
-    )
+    environment = {**stack.as_role("operator"), **variables, "COLUMNS": "200"}
+    return run_command(["abuse-signals", *arguments], environment)
 
 
 def reasons(stack):

@@ -12,7 +12,7 @@ from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from tests.support import pictures
 from tests.support.services import missing_tool
-from tests.support.stacks import ROOT, Embedded
+from tests.support.stacks import ROOT
 from tests.support.waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -57,16 +57,16 @@ def test_its_placeholder_is_ours():
     assert joined == "data:image/webp;base64," + base64.b64encode(placeholder_bytes()).decode() + PLACEHOLDER_BLURHASH
 
 
-def test_it_runs_against_the_service(npm, tmp_path):
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True, scope="session")
+def test_it_runs_against_the_service(npm, stack, tmp_path):
     run([npm, "run", "--silent", "build"])
     (tmp_path / "picture.jpg").write_bytes(pictures.photograph("coffee.png"))
-    with Embedded(tmp_path / "stack") as stack:
-        environment = {
-            "NIGHTLIGHT_URL": stack.url,
-            "NIGHTLIGHT_TOKEN": key_commands.token(stack.folder, scopes=None, subject="typescript", hours=12),
-            "NIGHTLIGHT_RELATIONS_KEYS": stack.environment["NIGHTLIGHT_RELATIONS_KEYS"],
-            "NIGHTLIGHT_PICTURE": str(tmp_path / "picture.jpg"),
-        }
-        output = run(["node", "--test", "test/"], **environment)
+    environment = {
+        "NIGHTLIGHT_URL": stack.url,
+        "NIGHTLIGHT_TOKEN": key_commands.token(stack.folder, scopes=None, subject="typescript", hours=12),
+        "NIGHTLIGHT_RELATIONS_KEYS": stack.environment["NIGHTLIGHT_RELATIONS_KEYS"],
+        "NIGHTLIGHT_PICTURE": str(tmp_path / "picture.jpg"),
+    }
+    output = run(["node", "--test", "test/"], **environment)
     assert "# fail 0" in output
     assert "# pass 11" in output

@@ -1,5 +1,9 @@
 """Databases of a test's own, with the schema in place."""
 
+import atexit
+import functools
+import shutil
+import tempfile
 from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import create_engine, text
@@ -11,13 +15,13 @@ from tests.support.services import DATABASE, needed, token
 
 
 @contextmanager
-def postgres_database():
-    """The URL of a fresh PostgreSQL database, dropped afterwards."""
+def postgres_database(template="template1"):
+    """The URL of a fresh PostgreSQL database, or of a copy of another one; dropped afterwards."""
     server = make_url(needed(DATABASE))
     name = f"nightlight_test_{token()}"
     admin = create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
@@ -54,12 +58,30 @@ def roles_of(url):
 
 @contextmanager
 def catalogue_on(kind, folder):
-    """A catalogue of one's own: SQLite in a folder, or PostgreSQL."""
+    """A catalogue of one's own with the newest schema: SQLite in a folder, or PostgreSQL."""
+    migrated = _migrated(kind)
     with ExitStack() as stack:
-        url = f"sqlite:///{folder / 'c.sqlite3'}"
         if kind == "postgres":
-            url = stack.enter_context(postgres_database())
-        yield stack.enter_context(catalogue_at(url))
+            url = stack.enter_context(postgres_database(make_url(migrated).database))
+        else:
+            shutil.copyfile(make_url(migrated).database, folder / "c.sqlite3")
+            url = f"sqlite:///{folder / 'c.sqlite3'}"
+        catalogue = Catalogue(url)
+        stack.callback(catalogue.close)
+        yield catalogue
+
+
+@functools.cache
+def _migrated(kind):
+    """The URL of an empty catalogue that nobody is connected to: it is copied, since its migrations take far longer."""
+    stack = ExitStack()
+    if kind == "postgres":
+        url = stack.enter_context(postgres_database())
+    else:
+        url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/c.sqlite3"
+    atexit.register(stack.close)
+    with catalogue_at(url):
+        return url
 
 
 @contextmanager

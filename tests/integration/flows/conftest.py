@@ -1,3 +1,6 @@
+import base64
+import json
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -14,6 +17,7 @@ from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RotateNames
+from nightlight.flows.policies import approval, emergency, policy_holder, rollout
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.imaging.renderer import Renderer
 from nightlight.jobs.runner import JobRunner
@@ -62,6 +66,46 @@ def services(catalogue, tmp_path, table, all_recipes, draw):
             tx.outbox.mark_published([message.message_id])
         tx.connection.execute(jobs_table.update().values(state="done"))
     return services
+
+
+@pytest.fixture(scope="module")
+def packs_once():
+    """A rollout computes what it needs of the same bundles once a module: what they compile to, and their differences.
+
+    Both are frozen and follow from the bundles alone; who asks for them, and when, is what these tests are about.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rollout, "failed_checks", _once(rollout.failed_checks, id))
+        for module in (rollout, approval, policy_holder):
+            patched.setattr(module, "compile_bundle", _once(module.compile_bundle, _meaning))
+        for module in (rollout, approval, emergency):
+            patched.setattr(module, "diff", _once(module.diff, _differing))
+        yield
+
+
+def _once(function, key_of):
+    """Return ``function``, which gives its first answer for each key again; None as a key is for what is not kept."""
+    answers = {}
+
+    def answer(*arguments, **more):
+        if (key := key_of(*arguments, **more)) is None:
+            return function(*arguments, **more)
+        if key not in answers:
+            answers[key] = function(*arguments, **more), arguments  # while they are kept, no other has their ids
+        return answers[key][0]
+
+    return answer
+
+
+def _meaning(bundle):
+    """All that is in a bundle, but for its version."""
+    outer = json.loads(bundle.data)
+    payload = json.loads(zlib.decompress(base64.b64decode(outer["payload"])))
+    return outer["format"], json.dumps({name: payload[name] for name in payload if name != "version"})
+
+
+def _differing(old, new, traffic=None, *, today=None):
+    return None if traffic else (id(old), id(new), today)
 
 
 @pytest.fixture

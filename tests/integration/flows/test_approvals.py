@@ -18,7 +18,6 @@ from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
-from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_core.errors import PolicyConflict, PolicyRejected
@@ -26,7 +25,7 @@ from nightlight_core.ids import ProfileId, new_image_id, new_original_key
 from tests.conftest import ROOT
 from tests.support.flow_container import START, Clock
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("packs_once")]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,9 @@ def activate(services, compiled, approval=None):
 
 def approval(services, old, new, version, **more):
     expires_at = int(services.clock().timestamp()) + more.get("life_s", 3600)
-    return approve(approval_subject(diff(old, new), version), services.keys["safety"], expires_at=expires_at)
+    return approve(
+        approval_subject(approval_flow.diff(old, new), version), services.keys["safety"], expires_at=expires_at
+    )
 
 
 def refused(services, compiled, signed_approval=None, error=PolicyRejected):

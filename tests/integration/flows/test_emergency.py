@@ -21,7 +21,7 @@ from nightlight_core.policy.bundle import open_bundle
 from tests.support.flow_container import Clock
 from tests.unit.policy.conftest import Edited
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("packs_once")]
 GIVEN = {
     "assurance": "verified",
     "relation": "stranger",

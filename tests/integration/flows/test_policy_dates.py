@@ -26,7 +26,7 @@ from tests.support.flow_container import Clock
 from tests.unit.policy.conftest import Edited
 from tests.unit.policy.test_dates import STRANGER, rule
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("packs_once")]
 
 MIDNIGHT = datetime(2027, 1, 1, tzinfo=UTC)
 
