@@ -67,9 +67,10 @@ class JobRunner:
 
         Returns ``nothing`` if the job is done or somebody else has it, ``failed`` if it is given up because it has
         crashed too often (as has one whose decoder did, or ran out of time once, or whose manifest cannot be signed;
-        kinds that are kept up are not given up), ``later`` if something that it needs does not answer or is not set (it is queued again, without limit: what was
-        acknowledged is not lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says that the broker
-        delivered the message before and its receiver died. ``give_up`` says of the job's subject that it failed.
+        kinds that are kept up never are), ``later`` if something that it needs does not answer or is not set (it is
+        queued again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
+        meanwhile. ``redelivered`` says that the broker delivered the message before and its receiver died.
+        ``give_up`` says of the job's subject that it failed.
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:

@@ -82,11 +82,11 @@ def backlog(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     gate = tmp_path_factory.mktemp("gate") / "erasure"
     with STACKS[request.param](folder, paused=True, PAUSED_ERASURE=str(gate), **SETTINGS) as stack:
-        made = Backlog(stack, gate)
+        queued = Backlog(stack, gate)
         try:
-            yield made
+            yield queued
         finally:
-            for worker in made.workers.values():
+            for worker in queued.workers.values():
                 os.killpg(worker.pid, signal.SIGKILL)
                 worker.wait()
 

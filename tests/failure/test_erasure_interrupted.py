@@ -85,8 +85,8 @@ def test_with_s3_away_in_the_middle_it_is_finished_later_and_the_receipt_has_all
         store._before = cut_at_step
     before = len(left(pair, original, rendition_keys))
     assert places.erase.run(job_id, redelivered=False) == "later"
-    there = len(left(pair, original, rendition_keys))
-    assert there == before if step <= 6 else 0 <= there < before
+    still_stored = len(left(pair, original, rendition_keys))
+    assert still_stored == before if step <= 6 else 0 <= still_stored < before
     # Nothing is claimed while it is not so; and nothing of the image is shown.
     assert receipts(catalogue, image_id, public) == []
     with catalogue.reading() as tx:

@@ -78,11 +78,11 @@ def assert_gone(stack, client, who, image_id, keys):
     eventually(lambda: no_rows(stack, who, image_id))
     assert shown(client, who) == shown(client, "nobody-at-all")
     assert keys & set(all_keys(stack)) == set()
-    made = receipts(stack, image_id)
-    assert (made[0].kind, made[-1].payload["rows_removed"]) == ("erased", True)
-    assert not any(entry["left"] for receipt in made for entry in receipt.payload["objects"])
-    assert "hold" not in stays(made[-1])
-    return made
+    issued = receipts(stack, image_id)
+    assert (issued[0].kind, issued[-1].payload["rows_removed"]) == ("erased", True)
+    assert not any(entry["left"] for receipt in issued for entry in receipt.payload["objects"])
+    assert "hold" not in stays(issued[-1])
+    return issued
 
 
 def test_during_a_render_and_who_is_erased_cannot_be_held_any_more(stack, client):
@@ -96,9 +96,9 @@ def test_during_a_render_and_who_is_erased_cannot_be_held_any_more(stack, client
     eventually(lambda: receipts(stack, image_id))
     assert not no_rows(stack, who, image_id)  # a worker has the picture: what it writes yet must be found
     paused.resume(stack)
-    made = assert_gone(stack, client, who, image_id, keys)
-    assert ROWS in stays(made[0])
-    assert ROWS not in stays(made[-1])
+    issued = assert_gone(stack, client, who, image_id, keys)
+    assert ROWS in stays(issued[0])
+    assert ROWS not in stays(issued[-1])
 
 
 def test_during_a_render_again_that_somebody_asked_for(stack, client):
@@ -147,6 +147,6 @@ def test_under_a_hold_that_stays_until_it_is_ended(stack, client, rendered):
         assert call(stack, "POST", f"/{hold}/approvals", who=approver).status_code == 201
     ended = command(stack, "end", "--json")
     assert ended.returncode == 0, ended.stderr
-    made = assert_gone(stack, client, who, image_id, keys)
-    assert "hold ended" in {receipt.kind for receipt in made}
+    issued = assert_gone(stack, client, who, image_id, keys)
+    assert "hold ended" in {receipt.kind for receipt in issued}
     assert in_vault(stack) & kept == set()

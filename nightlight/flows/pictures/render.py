@@ -138,7 +138,7 @@ class Render:
         if manifests:
             with self.runner.catalogue.transaction() as tx:
                 tx.jobs.plan(lease, manifests)
-        made = _Rendered(
+        rendering = _Rendered(
             rows=[put(self.renditions, prepared) for prepared in signed],
             hashes=[
                 HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
@@ -147,7 +147,7 @@ class Render:
             screened=screened,
             noticed=noticed,
         )
-        ending = self._publish(lease, image, made, wanted=digest_of(recipes))
+        ending = self._publish(lease, image, rendering, wanted=digest_of(recipes))
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -185,12 +185,12 @@ class Render:
             watermark_key=self.watermark_key if marked else None,
         )
 
-    def _publish(self, lease: Lease, image: images.ImageRow, made: _Rendered, *, wanted: str) -> str:
+    def _publish(self, lease: Lease, image: images.ImageRow, rendering: _Rendered, *, wanted: str) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            self._check_lists(tx, made.screened)
+            self._check_lists(tx, rendering.screened)
             if self.notices is not None:
-                check_notices(tx, made.noticed)
+                check_notices(tx, rendering.noticed)
             profile = tx.profiles.get(image.profile_id, lock=True)
             pending = tx.images.get(image.image_id, lock=True)
             if profile is None or pending is None or pending.state != images.PENDING:
@@ -201,12 +201,12 @@ class Render:
                 late = pending.superseded_at is not None or (current and current.sequence > pending.sequence)
                 transition = PUBLISH_LATE if late else PUBLISH
                 ending = transition.target
-                tx.images.add_renditions(pending.image_id, made.rows, now)
-                tx.rendition_hashes.add(made.hashes)
+                tx.images.add_renditions(pending.image_id, rendering.rows, now)
+                tx.rendition_hashes.add(rendering.hashes)
                 if self.screening is not None:
-                    tx.screenings.set(pending.image_id, made.screened.hashes, made.screened.revision)
-                tx.view_hashes.set(pending.image_id, made.noticed.views)
-                change_state(tx, transition, pending.image_id, now, actor=_ACTOR, blurhash=made.blurhash)
+                    tx.screenings.set(pending.image_id, rendering.screened.hashes, rendering.screened.revision)
+                tx.view_hashes.set(pending.image_id, rendering.noticed.views)
+                change_state(tx, transition, pending.image_id, now, actor=_ACTOR, blurhash=rendering.blurhash)
                 if transition is PUBLISH:
                     if current is not None and current.state == images.READY:
                         change_state(tx, SUPERSEDE, current.image_id, now, actor=_ACTOR)
@@ -215,7 +215,7 @@ class Render:
                         enqueue(tx, kinds.RERENDER, pending.image_id, now)
                 tx.jobs.finish(lease, now)
         if ending == "deleted":
-            return self._discard(lease, {(row.recipe, row.variant): row for row in made.rows})
+            return self._discard(lease, {(row.recipe, row.variant): row for row in rendering.rows})
         return ending
 
     def _screened(self, views: Sequence[Any]) -> Screened:
