@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -195,11 +195,13 @@ class Jobs(Rows):
         )
         return self._count(query)
 
-    def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str, int]]:
+    def claim_due(
+        self, now: datetime, *, limit: int, again_after_s: float, sooner: Mapping[str, float] | None = None
+    ) -> list[tuple[JobId, str, int]]:
         """Return (job, kind, lane's rank) of jobs due or whose lease ran out; put each off by ``again_after_s``.
 
-        Those of the first lane come first. Rows that another process is claiming are skipped, so each is returned to
-        one caller.
+        Jobs of a kind in ``sooner`` are put off by the seconds that it gives, if those are fewer. Those of the first
+        lane come first. Rows that another process is claiming are skipped, so each is returned to one caller.
         """
         expired = (jobs.c.state == LEASED) & (jobs.c.lease_until <= now)
         query = (
@@ -212,12 +214,13 @@ class Jobs(Rows):
         due = [row.job_id for row in self._execute(query)]
         if not due:
             return []
+        later = now + timedelta(seconds=again_after_s)
+        soon = {kind: min(later, now + timedelta(seconds=seconds)) for kind, seconds in (sooner or {}).items()}
+        moment = case(soon, value=jobs.c.kind, else_=later) if soon else later
         statement = (
             update(jobs)
             .where(jobs.c.job_id.in_(due))
-            .values(
-                state=QUEUED, crashes=_CRASHES, lease_until=None, next_run_at=now + timedelta(seconds=again_after_s)
-            )
+            .values(state=QUEUED, crashes=_CRASHES, lease_until=None, next_run_at=moment)
             .returning(jobs.c.job_id, jobs.c.kind, jobs.c.lane)
         )
         return [(JobId(row.job_id), row.kind, row.lane) for row in self._execute(statement)]

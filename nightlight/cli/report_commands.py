@@ -23,7 +23,9 @@ def report(
     since: Annotated[datetime | None, typer.Option(help="The first day (UTC); 90 days before --until.")] = None,
     until: Annotated[datetime | None, typer.Option(help="The day after the last (UTC); tomorrow by default.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.csv and report.json.")] = Path("report"),
-    takedown_hours: Annotated[float, typer.Option(min=0.01, help="Deadline of takedowns, in hours.")] = 48,
+    takedown_hours: Annotated[
+        float | None, typer.Option(min=0.01, help="Deadline of takedowns, in hours; the policy's by default.")
+    ] = None,
     threshold: Annotated[int | None, typer.Option(min=1, help="Counts below it are not told; the setting's.")] = None,
     buckets: Annotated[bool, typer.Option("--buckets/--no-buckets", help="Look at the buckets for drift.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and write nothing.")] = False,
@@ -39,7 +41,7 @@ def report(
     end = until.replace(tzinfo=UTC) if until is not None else tomorrow
     begin = since.replace(tzinfo=UTC) if since is not None else end - timedelta(days=_DAYS)
     with open_report(logged_settings(), threshold=threshold, buckets=buckets) as flow:
-        transparency = flow.make(begin, end, takedown_hours=takedown_hours)
+        transparency = flow.make(begin, end, hours=takedown_hours)
     if as_json:
         print_json(plain(transparency))
         return

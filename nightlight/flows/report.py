@@ -17,7 +17,7 @@ from nightlight.catalogue.policies import DECIDED
 from nightlight.flows.pictures.profiles import UNKNOWN_BAND
 from nightlight.flows.small_counts import group_shown, parts_shown, shown, shown_beside
 from nightlight.jobs import kinds
-from nightlight.retention.wanted_rules import ERASED, most_days
+from nightlight.retention.wanted_rules import ERASED, most_days, takedown_hours
 from nightlight_core.errors import InvalidInput, NightlightError
 
 if TYPE_CHECKING:
@@ -89,8 +89,11 @@ class TransparencyReports:
     clock: Clock
     looks: Mapping[str, Look] = field(default_factory=dict)
 
-    def make(self, since: datetime, until: datetime, *, takedown_hours: float) -> TransparencyReport:
-        """Return the report of a period; raises InvalidInput where it is none, or CatalogueUnavailable."""
+    def make(self, since: datetime, until: datetime, *, hours: float | None = None) -> TransparencyReport:
+        """Return the report of a period; takedowns are late after ``hours``, by default the policy's.
+
+        Raises InvalidInput where it is no period, or CatalogueUnavailable.
+        """
         if since >= until:
             raise InvalidInput("a report is of the days from --since until before --until")
         view, period = self.policy.refresh(), (since, until)
@@ -125,6 +128,7 @@ class TransparencyReports:
                 unknown += count * (words[band_at] == UNKNOWN_BAND)
         total = by_day.total()
         cells_shown = self._cells(by_cell, total)
+        late_after = takedown_hours(view.compiled.retention) if hours is None else hours
         deadline = most_days(view.compiled.retention, ERASED) * _DAY_S
         return TransparencyReport(
             since=since,
@@ -139,7 +143,7 @@ class TransparencyReports:
             days=parts_shown(dict(sorted(by_day.items())), total, self.threshold),
             opens=[_opened(*entry) for entry in activated if int(entry[2].get("opens", 0))],
             erasures=self._times(erased, erasing, deadline),
-            takedowns=self._times(taken, taking, takedown_hours * 3600),
+            takedowns=self._times(taken, taking, late_after * 3600),
             receipts=self._shown(receipts) if self._shown(abs(receipts - len(erased))) is not None else None,
             notices=self._notices(notices),
             drift={name: _looked(look) for name, look in self.looks.items()},

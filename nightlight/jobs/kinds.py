@@ -37,6 +37,7 @@ class JobKind:
 
     ``lane`` is where a job waits and ``delay`` for how long it is put off, unless whoever enqueues it says otherwise;
     None is for kinds that are published at once. A published job that nobody took for ``again`` is published again.
+    One that is ``kept_up`` is tried for as long as it takes, however many workers die over it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class JobKind:
     lane: str
     again: timedelta = timedelta(minutes=1)
     delay: timedelta | None = None
+    kept_up: bool = False
 
     @property
     def task(self) -> str:
@@ -63,11 +65,11 @@ def _kind(kind: JobKind) -> JobKind:
 # Make every rendition of an upload.
 RENDER = _kind(JobKind("render", IMAGE, UPLOAD))
 # Delete every object of a picture. Of a message that was lost nobody waits for a minute.
-ERASE = _kind(JobKind("erase", IMAGE, ERASURE, again=timedelta(seconds=10)))
+ERASE = _kind(JobKind("erase", IMAGE, ERASURE, again=timedelta(seconds=10), kept_up=True))
 # Look again whether anything is left of what was erased.
-VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, ERASURE, delay=timedelta(hours=1)))
+VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, ERASURE, delay=timedelta(hours=1), kept_up=True))
 # Remove the rows of profiles that are erased and have no images. The column holds a number that says nothing.
-REMOVE_ROWS = _kind(JobKind("remove_rows", ERASED_PROFILES, ERASURE))
+REMOVE_ROWS = _kind(JobKind("remove_rows", ERASED_PROFILES, ERASURE, kept_up=True))
 # Copy renditions to names that nobody was given.
 ROTATE_NAMES = _kind(JobKind("rotate_names", IMAGE, URGENT))
 # Tag a picture's objects by its state. No hurry: rules count in days, and the picture may be deleted meanwhile.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.jobs.kinds import KINDS
+from nightlight.jobs.kinds import ERASE, KINDS
 from nightlight.jobs.lanes import LANE_OF_RANK, RANKS
 from nightlight_core.errors import QueueUnavailable
 from nightlight_core.ids import JobId
@@ -24,6 +24,8 @@ Send = Callable[[str, JobId, str], None]
 _BATCH = 100
 # A relay that dies between claiming and settling holds its messages up for no longer than this.
 _CLAIM_S = 15.0
+# What is published again sooner than other jobs is so each time, not the first time alone.
+_SOONER = {kind.name: kind.again.total_seconds() for kind in (ERASE,)}
 # Nobody waits for these: they are asked for to be done much later.
 _PUT_OFF = tuple(kind.name for kind in KINDS.values() if kind.delay is not None)
 
@@ -73,7 +75,7 @@ class Reconciler:
         """Publish jobs that are due or whose lease ran out; return how many."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            due = tx.jobs.claim_due(now, limit=_BATCH, again_after_s=self.limits.requeue_after_s)
+            due = tx.jobs.claim_due(now, limit=_BATCH, again_after_s=self.limits.requeue_after_s, sooner=_SOONER)
             tx.outbox.add([(KINDS[kind].task, job_id, rank) for job_id, kind, rank in due], now)
             waiting = tx.jobs.waiting(now, but=_PUT_OFF)
         for lane, rank in RANKS.items():

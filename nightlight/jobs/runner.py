@@ -66,10 +66,11 @@ class JobRunner:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
         Returns ``nothing`` if the job is done or somebody else has it, ``failed`` if it is given up because it has
-        crashed too often (as has one whose decoder did, or ran out of time once, or whose manifest cannot be signed),
-        ``later`` if something that it needs does not answer or is not set (it is queued again, without limit: what was
-        acknowledged is not lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says that the broker
-        delivered the message before and its receiver died. ``give_up`` says of the job's subject that it failed.
+        crashed too often (as has one whose decoder did, or ran out of time once, or whose manifest cannot be signed;
+        kinds that are kept up never are), ``later`` if something that it needs does not answer or is not set (it is
+        queued again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
+        meanwhile. ``redelivered`` says that the broker delivered the message before and its receiver died.
+        ``give_up`` says of the job's subject that it failed.
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -81,7 +82,7 @@ class JobRunner:
         log = logs.get(kind.name)
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id, attempt=lease.attempt, **lease.named):
             try:
-                if lease.crashes >= self.limits.max_attempts:
+                if lease.crashes >= self.limits.max_attempts and not kind.kept_up:
                     return self._give_up(lease, give_up, WORKER_CRASHED)
                 return attempt(lease)
             except (DecoderDied, ManifestRefused) as error:

@@ -22,12 +22,9 @@ if TYPE_CHECKING:
 OURS = "nightlight-"
 # What retention.yaml calls a picture in use, and one that is to be erased.
 LIVE, ERASED = "live", "erasure_asked"
-# What a takedown notice names. No object is tagged so: it says by when the notice is to be carried out.
-TAKEDOWN = "takedown_asked"
-# Where a policy does not say: TAKE IT DOWN Act, Pub. L. 119-12, sec. 3(a)(3), 47 U.S.C. 223a.
-TAKEDOWN_HOURS = 48.0
-# What it calls lines of the audit log about images that are gone: no object. How long they are kept by a pack that does
-# not say so.
+# What no object is in: within how many days a takedown notice is carried out, and how long the audit log keeps lines
+# about images that are gone. A pack that lacks the words has the default pack's days.
+TAKEDOWN, TAKEDOWN_HOURS = "takedown_asked", 48.0
 AUDIT, AUDIT_DAYS = "erasure_audit", 100
 _UPLOAD_DAYS = 1
 
@@ -80,9 +77,9 @@ def most_days(table: RetentionTable, state: str) -> int:
 
 
 def takedown_hours(table: RetentionTable) -> float:
-    """Return the hours within which a takedown notice is to be carried out."""
+    """Return the hours within which a takedown notice is to be carried out: the fewest of any region and band."""
     states = table.space.attributes.get("state", ())
-    return most_days(table, TAKEDOWN) * 24.0 if TAKEDOWN in states else TAKEDOWN_HOURS
+    return table.keep_days({"state": TAKEDOWN}) * 24.0 if TAKEDOWN in states else TAKEDOWN_HOURS
 
 
 def audit_days(table: RetentionTable) -> int:

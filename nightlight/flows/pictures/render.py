@@ -63,6 +63,19 @@ Pipeline = Callable[
     [bytes, "Sequence[Recipe]", "str | None", Mapping[str, int]],
     tuple[Sequence["Rendition"], dict[str, float], Sequence[Any]],
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """What was made of a picture and put, and what the picture is near to."""
+
+    rows: Sequence[RenditionRow]
+    hashes: Sequence[HashRow]
+    blurhash: str | None
+    screened: Screened
+    noticed: Noticed
+
+
 # The rows that are planned, by the recipe's digest and the variant.
 _Planned = dict[tuple[str, int], RenditionRow]
 
@@ -126,12 +139,16 @@ class Render:
         if manifests:
             with self.runner.catalogue.transaction() as tx:
                 tx.jobs.plan(lease, manifests)
-        rows = [put(self.renditions, prepared) for prepared in signed]
-        hashes = [
-            HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
-        ]
-        blurhash = next((rendition.blurhash for rendition in rendered if rendition.blurhash), None)
-        ending = self._publish(lease, image, rows, hashes, blurhash, screened, noticed, wanted=digest_of(recipes))
+        rendering = _Rendered(
+            rows=[put(self.renditions, prepared) for prepared in signed],
+            hashes=[
+                HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
+            ],
+            blurhash=next((rendition.blurhash for rendition in rendered if rendition.blurhash), None),
+            screened=screened,
+            noticed=noticed,
+        )
+        ending = self._publish(lease, image, rendering, wanted=digest_of(recipes))
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -169,23 +186,12 @@ class Render:
             watermark_key=self.watermark_key if marked else None,
         )
 
-    def _publish(  # noqa: PLR0913 - what was made of the picture, and what it is near to
-        self,
-        lease: Lease,
-        image: images.ImageRow,
-        rows: list[RenditionRow],
-        hashes: list[HashRow],
-        blurhash: str | None,
-        screened: Screened,
-        noticed: Noticed,
-        *,
-        wanted: str,
-    ) -> str:
+    def _publish(self, lease: Lease, image: images.ImageRow, rendering: _Rendered, *, wanted: str) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            self._check_lists(tx, screened)
+            self._check_lists(tx, rendering.screened)
             if self.notices is not None:
-                check_notices(tx, noticed)
+                check_notices(tx, rendering.noticed)
             profile = tx.profiles.get(image.profile_id, lock=True)
             pending = tx.images.get(image.image_id, lock=True)
             if profile is None or pending is None or pending.state != images.PENDING:
@@ -196,12 +202,12 @@ class Render:
                 late = pending.superseded_at is not None or (current and current.sequence > pending.sequence)
                 transition = PUBLISH_LATE if late else PUBLISH
                 ending = transition.target
-                tx.images.add_renditions(pending.image_id, rows, now)
-                tx.rendition_hashes.add(hashes)
+                tx.images.add_renditions(pending.image_id, rendering.rows, now)
+                tx.rendition_hashes.add(rendering.hashes)
                 if self.screening is not None:
-                    tx.screenings.set(pending.image_id, screened.hashes, screened.revision)
-                tx.view_hashes.set(pending.image_id, noticed.views)
-                change_state(tx, transition, pending.image_id, now, actor=_ACTOR, blurhash=blurhash)
+                    tx.screenings.set(pending.image_id, rendering.screened.hashes, rendering.screened.revision)
+                tx.view_hashes.set(pending.image_id, rendering.noticed.views)
+                change_state(tx, transition, pending.image_id, now, actor=_ACTOR, blurhash=rendering.blurhash)
                 if transition is PUBLISH:
                     if current is not None and current.state == images.READY:
                         change_state(tx, SUPERSEDE, current.image_id, now, actor=_ACTOR)
@@ -210,7 +216,7 @@ class Render:
                         enqueue(tx, kinds.RERENDER, pending.image_id, now)
                 tx.jobs.finish(lease, now)
         if ending == "deleted":
-            return self._discard(lease, {(row.recipe, row.variant): row for row in rows})
+            return self._discard(lease, {(row.recipe, row.variant): row for row in rendering.rows})
         return ending
 
     def _screened(self, views: Sequence[Any], original: bytes) -> Screened:

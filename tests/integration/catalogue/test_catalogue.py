@@ -249,6 +249,26 @@ def test_due_and_lost_jobs_are_found_once_by_many_at_once(catalogue, profile_id)
     assert not_due not in claimed
 
 
+@pytest.mark.parametrize(
+    ("sooner", "after_s"), [(None, 60), ({"render": 10.0}, 10), ({"render": 600.0}, 60), ({"erase": 1.0}, 60)]
+)
+def test_what_is_published_again_is_put_off_each_time_and_kinds_that_hurry_by_less(
+    catalogue, profile_id, sooner, after_s
+):
+    job_id = add_job(catalogue, add_image(catalogue, profile_id), due=NOW)
+
+    def due_at(seconds):
+        with catalogue.transaction() as tx:
+            claimed = tx.jobs.claim_due(later(seconds), limit=1000, again_after_s=60, sooner=sooner)
+        return job_id in {claimed_id for claimed_id, _, _ in claimed}
+
+    assert due_at(0)
+    assert not due_at(after_s - 1)
+    assert due_at(after_s)
+    assert not due_at(2 * after_s - 1)
+    assert due_at(2 * after_s)
+
+
 def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_acknowledged(catalogue):
     with catalogue.transaction() as tx:
         for number in range(20):

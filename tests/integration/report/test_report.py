@@ -116,7 +116,7 @@ def report(quarter, in_use):
         "bucket of vault": away,
         "lifecycle": list,
     }
-    return reports(quarter, in_use, **looks).make(SINCE, UNTIL, takedown_hours=48)
+    return reports(quarter, in_use, **looks).make(SINCE, UNTIL)
 
 
 def test_decisions_are_told_by_tier_and_band(report):
@@ -145,10 +145,10 @@ def test_erasures_and_takedowns_are_told_against_their_deadlines(report):
 
 def test_what_is_rare_is_not_told_and_cannot_be_worked_out(quarter, in_use):
     """Four decisions of a kind of their own would be what is left of the whole: another kind is left out with them."""
-    whole = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=1)
+    whole = reports(quarter, in_use).make(SINCE, UNTIL, hours=1)
     assert whole.withheld == 0 or whole.withheld >= 10
     assert sum(whole.days.values()) in {whole.decisions} | set(range(whole.decisions - 9))
-    strict = reports(quarter, in_use, threshold=30_000).make(SINCE, UNTIL, takedown_hours=1)
+    strict = reports(quarter, in_use, threshold=30_000).make(SINCE, UNTIL, hours=1)
     assert all(cell.decisions >= 30_000 for cell in strict.cells)
     assert strict.withheld == 0 or strict.withheld >= 30_000
     assert strict.days == {}
@@ -217,7 +217,7 @@ def test_no_form_of_the_report_has_a_small_count(quarter, in_use):
             tx.connection.execute(insert(holds).values(
                 hold_id=f"{number:032}", kind="legal", reference="r", state="placed", approvals=[], placed_by="p", created_at=SINCE,
             ))  # fmt: skip
-    report = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    report = reports(quarter, in_use).make(SINCE, UNTIL)
     assert report.takedowns._replace(p50_s=None, p95_s=None) == (207, None, None, None, None, 172_800)
     assert report.holds == {"placed": None, "ended": 0, "open": None}
     counts = [
@@ -248,13 +248,13 @@ def test_a_day_a_share_and_a_receipt_do_not_tell_what_is_withheld(fresh, in_use)
         tx.policies.count((SINCE + timedelta(days=9)).date(), DECIDED, {cell(in_use, subject_age="under_13"): 4})
         tx.policies.count(SINCE.date(), DECIDED, {cell(in_use, subject_age="unknown", choice="everyone"): 60})
         tx.policies.count(SINCE.date(), DECIDED, {cell(in_use, subject_age="unknown", relation="self"): 3})
-    report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    report = reports(fresh, in_use).make(SINCE, UNTIL)
     assert report.decisions - sum(report.days.values()) >= 10
     in_cells = sum(shown.decisions for shown in report.cells)
     assert report.decisions - in_cells == report.withheld >= 10
     unknown = sum(shown.decisions for shown in report.cells if shown.band == "unknown")
     assert report.unknown_share is None or round(report.unknown_share * report.decisions) - unknown not in range(1, 10)
-    few = reports(fresh, in_use, threshold=1000).make(SINCE, UNTIL, takedown_hours=48)
+    few = reports(fresh, in_use, threshold=1000).make(SINCE, UNTIL)
     assert (few.decisions, few.withheld, few.days, few.unknown_share) == (None, None, {}, None)
     assert "few decisions are left out" in page(few)
 
@@ -265,9 +265,7 @@ def test_what_a_server_does_not_have_is_not_as_it_should_be(fresh, in_use, pair)
     states = {finding.aspect: finding.state for finding in state.check("originals")}
     unsupported = [aspect for aspect, stands in states.items() if stands is PostureState.UNSUPPORTED]
     assert unsupported
-    report = reports(fresh, in_use, **{"bucket of originals": lambda: state.drift("originals")}).make(
-        SINCE, UNTIL, takedown_hours=48
-    )
+    report = reports(fresh, in_use, **{"bucket of originals": lambda: state.drift("originals")}).make(SINCE, UNTIL)
     for aspect in unsupported:
         (sentence,) = [
             line for line in report.drift["bucket of originals"] if line.startswith(f"{aspect}: unsupported")
@@ -283,11 +281,11 @@ def pair():
 
 
 def test_an_empty_period_is_a_page_too(fresh, in_use):
-    report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    report = reports(fresh, in_use).make(SINCE, UNTIL)
     assert (report.decisions, report.cells, report.unknown_share) == (0, [], None)
     assert "Nothing was decided often enough" in page(report)
     with pytest.raises(InvalidInput):
-        reports(fresh, in_use).make(UNTIL, SINCE, takedown_hours=48)
+        reports(fresh, in_use).make(UNTIL, SINCE)
 
 
 def test_data_and_table_say_the_same(report, tmp_path):

@@ -1,5 +1,6 @@
 """What is to be done: what the policy wants, what was applied last, and what is there."""
 
+import re
 import shutil
 
 import pytest
@@ -8,7 +9,7 @@ from nightlight.policy.compile import compile_folder
 from nightlight.retention.lifecycle_drift import find_drift
 from nightlight.retention.lifecycle_plan import PlanStep, fingerprint, lost_rules, plan_changes, plan_return
 from nightlight.retention.lifecycle_rule import LifecycleRule, read_rule, write_rule
-from nightlight.retention.wanted_rules import PrefixRules, audit_days, wanted_rules
+from nightlight.retention.wanted_rules import AUDIT, TAKEDOWN, PrefixRules, audit_days, takedown_hours, wanted_rules
 from nightlight_core.errors import LifecycleRefused
 from tests.conftest import ROOT
 
@@ -177,16 +178,35 @@ def test_a_policy_that_does_not_say_how_long_a_picture_in_use_is_kept_is_no_life
         wanted_rules(compile_folder(tmp_path / "p").retention, PrefixRules())
 
 
-def test_lines_about_what_was_erased_have_days_of_their_own_and_no_rule_of_a_bucket(tmp_path):
-    plain = compile_folder(ROOT / "policies").retention
-    assert audit_days(plain) == 100
-    shutil.copytree(ROOT / "policies", tmp_path / "p")
-    words, rules = tmp_path / "p/vocabulary.yaml", tmp_path / "p/retention.yaml"
-    words.write_text(
-        words.read_text().replace("quarantined, erasure_asked]", "quarantined, erasure_asked, erasure_audit]")
+def test_what_no_object_is_in_has_days_of_its_own_and_no_rule_of_a_bucket(tmp_path):
+    """The default pack states a notice's 48 hours and the audit's 100 days; so does a pack of before that lacks them."""
+    stated = compile_folder(ROOT / "policies").retention
+    assert (takedown_hours(stated), audit_days(stated)) == (48, 100)
+    assert {TAKEDOWN, AUDIT} <= set(stated.space.attributes["state"])
+    longer = compile_folder(
+        changed(tmp_path / "longer", {"keep_days: 2}": "keep_days: 1}", "keep_days: 100}": "keep_days: 5000}"})
     )
-    line = "  - {id: audit, why: a complaint, when: {state: erasure_audit}, keep_days: 5000}\n"
-    rules.write_text(rules.read_text() + line)
-    longer = compile_folder(tmp_path / "p").retention
-    assert audit_days(longer) == 5000
-    assert wanted_rules(longer, PrefixRules()) == wanted_rules(plain, PrefixRules())
+    assert (takedown_hours(longer.retention), audit_days(longer.retention)) == (24, 5000)
+    us_only = changed(tmp_path / "us", {"keep_days: 2}": "keep_days: 5}"})
+    with (us_only / "retention.yaml").open("a") as file:
+        file.write("  - {id: us, why: w, when: {state: takedown_asked, region: us}, keep_days: 2}\n")
+    assert takedown_hours(compile_folder(us_only).retention) == 48
+    rules = re.compile(r"\n  - {id: (takedown|erasure-audit),.*")
+    earlier = changed(tmp_path / "earlier", {", takedown_asked, erasure_audit]": "]"})
+    retention = earlier / "retention.yaml"
+    retention.write_text(rules.sub("", retention.read_text()))
+    before = compile_folder(earlier).retention
+    assert (takedown_hours(before), audit_days(before)) == (48, 100)
+    assert wanted_rules(stated, PrefixRules()) == wanted_rules(longer.retention, PrefixRules())
+    assert wanted_rules(stated, PrefixRules()) == wanted_rules(before, PrefixRules())
+
+
+def changed(folder, edits):
+    """A copy of the default pack with words put in place of others."""
+    shutil.copytree(ROOT / "policies", folder)
+    for name in ("vocabulary.yaml", "retention.yaml"):
+        text = (folder / name).read_text()
+        for old, new in edits.items():
+            text = text.replace(old, new)
+        (folder / name).write_text(text)
+    return folder
