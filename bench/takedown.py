@@ -146,7 +146,7 @@ def dark(folder, hashes, copies, dice):
     find = FindCopies(catalogue, folder / "index/views", traces, 20)
     run = RunTakedown(
         JobRunner(catalogue, WorkerSettings(), lambda: NOW), originals, rendering_.notice_lumas, find, traces, unsealed,
-        64_000_000, NoticeCopies(catalogue, originals, rendering_.review_picture, unsealed, 64_000_000, lambda: NOW),
+        64_000_000, NoticeCopies(originals, rendering_.review_picture, unsealed, 64_000_000),
     )  # fmt: skip
     place = PlaceTakedowns(catalogue, PutOnly(originals), UploadSettings(), lambda: 48.0, lambda: NOW)
     begin, cpu = time.monotonic(), time.process_time()

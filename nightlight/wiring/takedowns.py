@@ -37,7 +37,7 @@ def takedown_handlers(
 ) -> dict[kinds.JobKind, Handler]:
     """Return what does the jobs about takedown notices, in a worker."""
     open_, most_bytes, soften = opener(settings), settings.upload.max_bytes, rendering.review_picture
-    copies = NoticeCopies(runner.catalogue, originals, soften, open_, most_bytes, runner.clock)
+    copies = NoticeCopies(originals, soften, open_, most_bytes)
     takedown = RunTakedown(
         runner,
         originals,

@@ -58,7 +58,7 @@ class TakedownWorld:
         object.__setattr__(services.render, "notices", self.notices)
         runner = services.render.runner
         soften, self.reviews = self.rendering.review_picture, Switch(LocalStore(folder / "exports"))
-        copies = NoticeCopies(self.catalogue, services.originals, soften, unsealed, 20_000_000, self.clock)
+        copies = NoticeCopies(services.originals, soften, unsealed, 20_000_000)
         self.run = RunTakedown(
             runner, services.originals, self.rendering.notice_lumas, self.find, traces, unsealed, 20_000_000, copies,
             receipts,

@@ -13,10 +13,10 @@ from nightlight.flows.exports.removal import remove_export
 from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.pictures.profiles import PROOFS_LIVE
 from nightlight.flows.pictures.review_removal import remove_review_pictures
+from nightlight.flows.takedowns.notice_copies import replace_copy
 from nightlight.flows.takedowns.review import REVIEWS_WAIT
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
-from nightlight.jobs.enqueue import enqueue
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -57,8 +57,7 @@ class Expiry:
             due = tx.takedown_reviews.due(now, asked_before=now - REVIEWS_WAIT, limit=_BATCH)
             remove_review_pictures(tx, due, now)
             for notice in tx.takedowns.copies_kept(expired, limit=_BATCH):
-                tx.takedowns.set(notice.takedown_id, copy_key=None, sealed_key=None)
-                enqueue(tx, kinds.DELETE_REVIEW, notice.takedown_id, now, planned=[notice.copy_key or ""])
+                replace_copy(tx, notice, None, now)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
             tx.proof_revocations.forget_before(now - PROOFS_LIVE)

@@ -120,7 +120,11 @@ class MakeReviewPicture:
             if left:
                 raise StoreUnavailable(f"{left} versions of a softened picture are still there after they were deleted")
         with self.runner.catalogue.transaction() as tx:
-            tx.jobs.finish(lease, self.runner.clock())
+            now = self.runner.clock()
+            tx.jobs.finish(lease, now)
+            if any(key.startswith(COPIES) for key in keys):
+                detail: dict[str, str | int] = {"takedown_id": lease.other_id}
+                tx.audit.append("takedown.copy_deleted", now=now, actor="worker", detail=detail)
             row = tx.takedown_reviews.get(lease.other_id)
             if row is not None and row.state == takedown_reviews.DELETED:
                 tx.takedown_reviews.drop(row.review_id)

@@ -1,8 +1,8 @@
 """What is kept of the picture that comes with a notice.
 
-The picture itself is deleted as soon as the notice is carried out. While the notice stands, a softened picture is kept
-where it was, so that a reviewer has something to compare matches with: where the service cannot read, and for the days
-of a trace's copy at most.
+The picture itself is deleted as soon as the notice is carried out, by a job of its own. While the notice stands, a
+softened picture is kept where it was, so that a reviewer has something to compare matches with: where the service
+cannot read, and for the days of a trace's copy at most.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs
 from nightlight.flows.takedowns.make_review_picture import MEDIA_TYPE, Soften
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import SEAL_BYTES, Open, put_bytes, require_stored
 from nightlight_core.errors import DecoderDied, ImageRefused, ObjectMissing
 from nightlight_core.ids import SOFTENED, new_softened_key
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue
+    from datetime import datetime
+
+    from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.takedowns import Takedown
     from nightlight.store.interface import ObjectStore
-    from nightlight_core.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeCopies:
     """The pictures that came with notices, for workers. ``max_bytes`` is what one may have."""
 
-    catalogue: Catalogue
     originals: ObjectStore
     soften: Soften
     open_: Open
     max_bytes: int
-    clock: Clock
 
     def opened(self, takedown: Takedown) -> bytes:
         """Return the bytes of a notice's picture; raises ObjectMissing or StoreUnavailable."""
@@ -44,25 +45,12 @@ class NoticeCopies:
     def softened(self, takedown: Takedown) -> bytes:
         """Return the softened picture of a notice; raises as ``opened`` does, and as ``soften`` does."""
         data = self.opened(takedown)
-        return data if _is_softened(takedown) else self.soften(data)
+        return data if (takedown.copy_key or "").startswith(SOFTENED) else self.soften(data)
 
-    def put_away(self, takedown: Takedown, *, stands: bool) -> None:
-        """Delete a notice's picture; while the notice stands, a softened one takes its place.
-
-        Where the deletion fails the picture's lifecycle rule does it, as for traces' copies.
-        """
-        key = takedown.copy_key
-        if key is None or (stands and _is_softened(takedown)):
-            return
-        kept = self._stored(takedown) if stands else None
-        self.originals.delete(key)
-        with self.catalogue.transaction() as tx:
-            tx.takedowns.set(takedown.takedown_id, copy_key=kept, sealed_key=None)
-            detail: dict[str, str | int] = {"takedown_id": takedown.takedown_id}
-            tx.audit.append("takedown.copy_deleted", now=self.clock(), actor="worker", detail=detail)
-
-    def _stored(self, takedown: Takedown) -> str | None:
-        """Store the softened picture of a notice; return its key, None where there can be none."""
+    def store_softened(self, takedown: Takedown) -> str | None:
+        """Store the softened picture of a notice; return its key, None where there is no picture or can be none."""
+        if takedown.copy_key is None:
+            return None
         try:
             softened = self.softened(takedown)
         except (ImageRefused, ObjectMissing, DecoderDied) as error:
@@ -73,5 +61,13 @@ class NoticeCopies:
         return key
 
 
-def _is_softened(takedown: Takedown) -> bool:
-    return (takedown.copy_key or "").startswith(SOFTENED)
+def replace_copy(tx: Transaction, takedown: Takedown, kept: str | None, now: datetime) -> None:
+    """Have a job delete what is kept of a notice's picture, in the caller's transaction; ``kept`` takes its place."""
+    if takedown.copy_key is not None:
+        delete_copy(tx, takedown.takedown_id, takedown.copy_key, now)
+        tx.takedowns.set(takedown.takedown_id, copy_key=kept, sealed_key=None)
+
+
+def delete_copy(tx: Transaction, takedown_id: str, key: str, now: datetime) -> None:
+    """Have an object of a notice's deleted by a job."""
+    enqueue(tx, kinds.DELETE_REVIEW, takedown_id, now, planned=[key])

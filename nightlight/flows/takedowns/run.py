@@ -26,6 +26,7 @@ from nightlight.flows.pictures.hash_list_matches import SCREENED
 from nightlight.flows.pictures.review_removal import remove_review_pictures
 from nightlight.flows.takedowns.flood_guard import ask_people, set_flooding_aside
 from nightlight.flows.takedowns.hide import hide, restore
+from nightlight.flows.takedowns.notice_copies import NoticeCopies, delete_copy, replace_copy
 from nightlight.flows.takedowns.search import FoundImage, NoticeHashes, hash_notice, hash_stored
 from nightlight.jobs import kinds
 from nightlight.store.interface import SEAL_BYTES, Open
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
-    from nightlight.flows.takedowns.notice_copies import NoticeCopies
     from nightlight.flows.takedowns.search import FindCopies, FoundCopies
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner
@@ -90,7 +90,6 @@ class RunTakedown:
             ending = self._undo(lease, takedown)
         else:
             ending = self._follow_verdicts(lease, takedown)
-        self.copies.put_away(takedown, stands=ending == takedowns.IN_FORCE)
         return ending
 
     def _carry_out(self, lease: Lease, takedown: Takedown) -> str:
@@ -98,16 +97,20 @@ class RunTakedown:
             picture = self._hashed(takedown)
         except (ImageRefused, ObjectMissing) as error:
             logs.get("takedown").error("takedown.rejected", code=error.code, detail=str(error))
-            return self._end(lease, takedowns.REJECTED, error.code)
+            return self._end(lease, takedown, takedowns.REJECTED, error.code)
         self._join(takedown, picture.hashes)
         # An index that is built anew may take minutes: what was indexed until then stays.
         everywhere = self.find.find(picture.hashes, until=time.monotonic() + self.runner.limits.time_limit_s / 2)
+        kept = self.copies.store_softened(takedown)  # before a reviewer may ask for it
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             current = tx.takedowns.get(takedown.takedown_id, lock=True)
             if current is None or current.state != takedowns.PENDING:  # it is to be undone: that job takes it all back
+                if kept is not None:
+                    delete_copy(tx, takedown.takedown_id, kept, now)
                 tx.jobs.finish(lease, now)
                 return "nothing"
+            replace_copy(tx, current, kept, now)
             hidden = self._hide_all(tx, takedown, everywhere, picture.image_id, now)
             tx.takedowns.set(
                 takedown.takedown_id,
@@ -225,6 +228,7 @@ class RunTakedown:
                     tx.takedown_matches.decide_entry(match.image_id, entry, cleared, actor=_WORKER, now=now)
                 restored += restore(tx, match.image_id, now)
             remove_review_pictures(tx, tx.takedown_reviews.of_notice(takedown.takedown_id), now)
+            replace_copy(tx, current, None, now)
             tx.takedowns.set(takedown.takedown_id, state=takedowns.UNDONE, hashes=None, undone_at=now)
             self._write_receipt(tx, takedown, RESTORED, now, images=restored)
             detail: dict[str, str | int] = {"takedown_id": takedown.takedown_id, "restored": restored}
@@ -243,9 +247,10 @@ class RunTakedown:
             }
             self.receipts.write_statement(tx, takedown.takedown_id, kind, facts, asked_at=takedown.created_at, now=now)
 
-    def _end(self, lease: Lease, state: str, reason: str) -> str:
+    def _end(self, lease: Lease, takedown: Takedown, state: str, reason: str) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
+            replace_copy(tx, takedown, None, now)
             tx.takedowns.set(lease.other_id, state=state, reason=reason)
             detail: dict[str, str | int] = {"takedown_id": lease.other_id, "reason": reason}
             tx.audit.append(f"takedown.{state}", now=now, actor=_WORKER, detail=detail)
@@ -267,6 +272,7 @@ def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     hidden = 0
     if image is not None:
         hidden += hide(tx, takedown.takedown_id, FoundImage(image.image_id, image.profile_id, 0, b""), now)
+    replace_copy(tx, takedown, None, now)
     tx.takedowns.set(takedown.takedown_id, state=takedowns.FAILED, reason=reason, hidden=hidden)
     logs.get("takedown").error("takedown.failed", reason=reason)
     detail: dict[str, str | int] = {"takedown_id": takedown.takedown_id, "reason": reason, "hidden": hidden}

@@ -84,6 +84,16 @@ def test_both_pictures_are_softened_and_tell_the_same_picture(world, picture, na
     assert np.abs(notice_seen[:, ::-1] - match_seen).mean() < 8 < np.abs(notice_seen - match_seen).mean()
 
 
+def test_whoever_asks_as_soon_as_a_notice_stands_finds_its_picture(world, picture, named):
+    takedown_id = world.notice_on_picture(jpeg(ImageOps.mirror(picture), 60))
+    world.services.relay.run_once()
+    ((_, job_id),) = [sent for sent in world.services.sent if sent[0] == "nightlight.takedown"]
+    world.services.sent.clear()
+    assert world.run.run(job_id, redelivered=False) == "in_force"  # and no job of what follows from it
+    assert world.review.status(takedown_id).takedown.copy_key.startswith(SOFTENED)
+    assert reviewed(world, takedown_id).picture.state == takedown_reviews.READY
+
+
 def test_who_asked_and_who_looked_is_in_the_audit_log(world, named, notice):
     review = reviewed(world, notice)
     looked(world, notice, review.matches[0].picture)
