@@ -44,8 +44,8 @@ def environment(tmp_path_factory):
 def test_commands_say_that_there_are_no_rules_here_and_that_asking_again_is_in_vain(environment, arguments):
     done = run_command(["lifecycle", *arguments, "--json"], environment)
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    errors = [answer["error"] for answer in told] if isinstance(told, list) else [told["error"]]
+    answers = json.loads(done.stdout)
+    errors = [answer["error"] for answer in answers] if isinstance(answers, list) else [answers["error"]]
     for error in errors:
         assert (error["code"], error["retryable"]) == ("lifecycle_refused", False)
         assert "this server has no lifecycle rules" in error["message"]
@@ -57,7 +57,7 @@ def test_what_is_due_is_looked_for_without_rules(environment):
 
 
 def test_an_object_is_put_and_read_back_and_its_condition_is_not_kept(environment):
-    """Whoever would trust it with originals is told by this: a second writer wins, and nothing says so."""
+    """Whoever would trust it with originals is answers by this: a second writer wins, and nothing says so."""
     client = boto3.client(
         "s3", endpoint_url=environment["NIGHTLIGHT_STORE_ENDPOINT_URL"], region_name="us-east-1",
         aws_access_key_id="S3RVER", aws_secret_access_key="S3RVER", config=Config(s3={"addressing_style": "path"}),
