@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
 from takedown_copies import COPIES, encoded, photographs, rendering
-from takedown_pairs import false_pairs
+from takedown_pairs import false_pairs, independent_bits
 from takedown_recall import recall_of, recall_table
 
 from nightlight.catalogue import migrate
@@ -198,7 +198,10 @@ def measure_photographs(options, console, figures):
     if "pairs" in options.parts:
         compared, histogram, near = false_pairs(options.photographs)
         figures["pairs"] = {"compared": compared, "histogram": histogram.tolist(), "near": near}
-        console.print(f"{compared:,} comparisons of different people; within the limit, by their own distance:")
+        console.print(
+            f"{compared:,} comparisons of different people, the nearest {int(np.flatnonzero(histogram)[0])} bits apart; "
+            f"their spread is that of {independent_bits(histogram):.0f} independent bits; within the limit:"
+        )
         for bits, name, other in near:
             console.print(f"  {bits} bits: {name}, {other}")
 

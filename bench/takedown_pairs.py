@@ -1,6 +1,7 @@
 """False matches among photographs of different people: each whole in all eight turns against every other's.
 
-A folder for each person. Pairs within the limit are named: whether they are one picture under two names is for eyes.
+A folder for each person, of whom one photograph is taken. Pairs within the limit are named: whether they are one
+picture under two names is for eyes.
 """
 
 from __future__ import annotations
@@ -16,30 +17,35 @@ _ROWS = 256
 
 
 def hashed_wholes(folder):
-    """Return the paths of photographs that have enough in them, and their eight hashes each, uint64 (n, 8, 4)."""
-    paths, hashes = [], []
-    for path in sorted(folder.glob("*/*.jpg")):
+    """Return the names of photographs that have enough in them, and their eight hashes each, uint64 (n, 8, 4)."""
+    names, hashes = [], []
+    for path in sorted(min(person.glob("*.jpg")) for person in folder.iterdir() if person.is_dir()):
         hashed = pdq(square_luma(Image.open(path).convert("L"), SIDE))
         if hashed.quality >= LEAST_QUALITY:
-            paths.append(path)
+            names.append(path.name)
             hashes.append(hashed.hashes)
-    return paths, np.ascontiguousarray(np.stack(hashes)).view(np.uint64)
+    return names, np.ascontiguousarray(np.stack(hashes)).view(np.uint64)
 
 
 def false_pairs(folder):
     """Return how many hashes of different people were compared, the distances' histogram, and the pairs within reach."""
-    paths, hashes = hashed_wholes(folder)
-    people = np.unique([path.parent.name for path in paths], return_inverse=True)[1]
+    names, hashes = hashed_wholes(folder)
     upright, histogram, near = hashes[:, 0], np.zeros(257, np.int64), []
-    for begin in range(0, len(paths), _ROWS):
+    for begin in range(0, len(names), _ROWS):
         rows = hashes[begin : begin + _ROWS]
-        others = people[begin : begin + _ROWS, None] != people
+        others = begin + np.arange(len(rows))[:, None] != np.arange(len(names))
         for turn in range(rows.shape[1]):
-            bits = np.zeros((len(rows), len(paths)), np.uint16)
+            bits = np.zeros((len(rows), len(names)), np.uint16)
             for word in range(upright.shape[1]):
                 bits += np.bitwise_count(rows[:, turn, word, None] ^ upright[:, word])
             histogram += np.bincount(bits[others], minlength=257)
             for row, other in zip(*np.nonzero((bits <= WHOLE_WITHIN) & others), strict=True):
-                pair = sorted((paths[begin + row].name, paths[other].name))
-                near.append((int(bits[row, other]), *pair))
+                near.append((int(bits[row, other]), *sorted((names[begin + row], names[other]))))
     return int(histogram.sum()), histogram, sorted(set(near))
+
+
+def independent_bits(histogram):
+    """Return of how many independent fair bits a distance's spread would be: Daugman's degrees of freedom (2003)."""
+    bits = np.arange(len(histogram))
+    mean = (bits * histogram).sum() / histogram.sum()
+    return 256**2 / 4 / (((bits - mean) ** 2 * histogram).sum() / histogram.sum())
