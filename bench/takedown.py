@@ -1,6 +1,10 @@
 """Takedown notices: copies that are found, time from a notice to the last copy dark, and false matches.
 
 python bench/takedown.py [--quick] [--hashes N] [--copies N] [--pictures N] [--entries N]
+    [--photographs FOLDER --first N --most N --tier TIER --ways upload,found --rows FILE]
+
+With ``--photographs``, recall is measured on a folder of photographs instead, through the product's own ways
+(takedown_recall); ``--parts recall,pairs`` compares all of its photographs of different people, too (takedown_pairs).
 
 The machine is real throughout: the hashes, the index on the disk, the catalogue (SQLite) and the flow that hides. What
 fills the index is random. Times are of this process's own clock, and by the wall.
@@ -26,6 +30,8 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
 from takedown_copies import COPIES, encoded, photographs, rendering
+from takedown_pairs import false_pairs, independent_bits
+from takedown_recall import recall_of, recall_table
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
@@ -183,6 +189,24 @@ def false_matches(folder, pictures, entries):
     return matched, nearest
 
 
+def measure_photographs(options, console, figures):
+    if "recall" in options.parts:
+        options.rows.parent.mkdir(parents=True, exist_ok=True)
+        ways = options.ways.split(",")
+        rows = recall_of(options.photographs, options.first, options.most, options.tier, ways, options.rows)
+        table, figures["photographs"] = recall_table(rows, options.tier)
+        console.print(table)
+    if "pairs" in options.parts:
+        compared, histogram, near = false_pairs(options.photographs)
+        figures["pairs"] = {"compared": compared, "histogram": histogram.tolist(), "near": near}
+        console.print(
+            f"{compared:,} comparisons of different people, the nearest {int(np.flatnonzero(histogram)[0])} bits apart; "
+            f"their spread is that of {independent_bits(histogram):.0f} independent bits; within the limit:"
+        )
+        for bits, name, other in near:
+            console.print(f"  {bits} bits: {name}, {other}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of a percent of it")
@@ -192,6 +216,12 @@ def main():
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=TIMES)
     parser.add_argument("--parts", default="recall,dark,false")
+    parser.add_argument("--photographs", type=Path, help="measure recall on this folder's photographs")
+    parser.add_argument("--first", type=int, default=0, help="leave out so many of them")
+    parser.add_argument("--most", type=int, default=1_000)
+    parser.add_argument("--tier", default="medium", help="the tier whose rendition leaks")
+    parser.add_argument("--ways", default="upload,found")
+    parser.add_argument("--rows", type=Path, default=Path("var/takedown-rows.jsonl"), help="what is known already")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
     structlog.configure(
@@ -200,7 +230,9 @@ def main():
     if options.quick:
         options.hashes, options.copies, options.pictures, options.entries, options.times = 100_000, 50, 100, 2_000, 2
     console, dice, figures = Console(width=110, highlight=False), np.random.default_rng(7), {}
-    if "recall" in options.parts:
+    if options.photographs is not None:
+        measure_photographs(options, console, figures)
+    if "recall" in options.parts and options.photographs is None:
         table = Table("copy", "tried", "found", "share", "bits beyond the limit at most")
         for kind, (tried, matched, most) in recall(options.times, dice).items():
             figures[kind] = {"tried": tried, "found": matched}

@@ -28,7 +28,7 @@ from nightlight_core.ids import parse_image_id
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
 
 ImageArgument = Annotated[str, typer.Argument(help="The image's id.")]
-FormatOption = Annotated[str, typer.Option(help="csv, threatexchange, stopncii or ncmec.")]
+FormatOption = Annotated[str, typer.Option("--format", help="csv, threatexchange, stopncii or ncmec.")]
 _COLUMNS = (
     "found_at", "image_id", "profile_id", "state", "list", "reference", "distance", "verdict", "decided_by",
     "decided_at",

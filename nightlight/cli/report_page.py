@@ -82,7 +82,7 @@ def _markup(svg: str) -> Any:
 
 
 def _drawn(draw: Callable[[Any, Any], None], *, height: float, title: str) -> str:
-    """Return an SVG of what ``draw`` draws."""
+    """Return a figure with an SVG of what ``draw`` draws; it can be scrolled with keys too."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, height), layout="constrained")
@@ -90,10 +90,11 @@ def _drawn(draw: Callable[[Any, Any], None], *, height: float, title: str) -> st
     draw(figure, axes)
     axes.set_title(title, loc="left", fontsize=11)
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", file.getvalue(), flags=re.DOTALL)
     label = title.replace("&", "and").replace("<", "").replace('"', "")
-    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    svg = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return f'<figure tabindex="0" aria-label="{label}">{svg}</figure>'
 
 
 def _tiers(report: TransparencyReport, cells: dict[tuple[str, str], int], tiers: list[str], bands: list[str]) -> str:

@@ -74,7 +74,7 @@ def test_the_server_needs_the_client_of_its_own_version_and_the_client_needs_lit
     assert {"fastapi", "celery", "sqlalchemy", "c2pa-python"} <= {
         requirement.name for requirement in needed if requirement.marker is None
     }
-    assert {"heic", "jxl", "inventory", "pkcs11", "report", "demo"} <= set(server.get_all("Provides-Extra"))
+    assert {"heic", "jxl", "inventory", "pkcs11", "exchange", "report", "demo"} <= set(server.get_all("Provides-Extra"))
     assert [str(Requirement(text)) for text in client.get_all("Requires-Dist")] == [
         "httpx>=0.28",
         'cryptography>=44; extra == "local"',

@@ -57,7 +57,7 @@ def test_what_is_due_is_looked_for_without_rules(environment):
 
 
 def test_an_object_is_put_and_read_back_and_its_condition_is_not_kept(environment):
-    """Whoever would trust it with originals is told by this: a second writer wins, and nothing says so."""
+    """Whoever would trust it with originals is answers by this: a second writer wins, and nothing says so."""
     client = boto3.client(
         "s3", endpoint_url=environment["NIGHTLIGHT_STORE_ENDPOINT_URL"], region_name="us-east-1",
         aws_access_key_id="S3RVER", aws_secret_access_key="S3RVER", config=Config(s3={"addressing_style": "path"}),
