@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # What export settings call the notices of a kind; no list can have such a name.
 NOTICES = "notices:"
-RECEIPT_FORMAT = "nightlight/hash-list-export/1"
+RECEIPT_FORMAT = "nightlight-hash-list-export/1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PAGE, _HASH_BYTES = 1_000, 32
 
