@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,23 +133,34 @@ class RunTakedown:
         return takedowns.IN_FORCE
 
     def _hashed(self, takedown: Takedown) -> _Picture:
-        """Return the hashes of a notice's picture; of an image of ours that cannot be decoded those that are kept."""
-        if takedown.image_id is None:
-            data = self.copies.opened(takedown)
-            return _Picture(hash_notice(*self.lumas(data, None)), self._made_from(data))
+        """Return the hashes of a notice's picture, and of the image of ours that it is or was made from.
+
+        A picture of which a watermark is left and little else leads to every copy of that image.
+        """
+        if takedown.image_id is not None:
+            return _Picture(self._hashes_of(takedown.image_id), takedown.image_id)
+        data = self.copies.opened(takedown)
+        hashes, named = hash_notice(*self.lumas(data, None)), self._made_from(data)
+        if named is not None:
+            with suppress(ObjectMissing):
+                hashes = hashes.joined(self._hashes_of(named))
+        return _Picture(hashes, named)
+
+    def _hashes_of(self, image_id: ImageId) -> NoticeHashes:
+        """Return the hashes of an image of ours, those that are kept where it cannot be decoded."""
         with self.runner.catalogue.reading() as tx:
-            image = tx.images.get(takedown.image_id)
-            stored = tx.view_hashes.of_image(takedown.image_id)
+            image = tx.images.get(image_id)
+            stored = tx.view_hashes.of_image(image_id)
             kept = [stored[at : at + 32] for at in range(0, len(stored), 32)]
-            kept = kept or tx.rendition_hashes.of_image(takedown.image_id)
+            kept = kept or tx.rendition_hashes.of_image(image_id)
         if image is None:
-            raise ObjectMissing(f"{takedown.image_id} was erased meanwhile")
+            raise ObjectMissing(f"{image_id} was erased meanwhile")
         try:
             hashes = hash_notice(*self.lumas(self._opened(image.original_key, image.sealed_key), image.crop))
         except (ImageRefused, ObjectMissing, DecoderDied) as error:
             logs.get("takedown").warning("takedown.without_original", code=error.code, detail=str(error))
             hashes = hash_stored(kept)
-        return _Picture(hashes, takedown.image_id)
+        return hashes
 
     def _opened(self, key: str, sealed_key: str | None) -> bytes:
         stored = self.originals.get(key, max_bytes=self.max_bytes + SEAL_BYTES)

@@ -40,6 +40,12 @@ class NoticeHashes(NamedTuple):
     entries: bytes
     queries: list[tuple[int, NearQuery]]
 
+    def joined(self, other: NoticeHashes) -> NoticeHashes:
+        """Return the hashes of both pictures."""
+        first = len(self.entries) // 32
+        more = [(first + entry, query) for entry, query in other.queries]
+        return NoticeHashes(self.entries + other.entries, [*self.queries, *more])
+
 
 @dataclass(slots=True)
 class FoundImage:
