@@ -61,25 +61,6 @@ test("a block counts in the decision that names it", async () => {
     await client.revoke("ts-teen");
 });
 
-test("a notice is placed on an image or a picture, shown and undone, and a verdict is on one that stands", async () => {
-    await client.declare("ts-noticed", { band: "adult", assurance: "verified", region: "eu" });
-    const picture = new Blob([readFileSync(process.env.NIGHTLIGHT_PICTURE)]);
-    const { image_id } = await client.upload("ts-noticed", picture);
-    const words = { kind: "other", reference: "case-81", received_at: "2026-11-30T00:00:00Z" };
-    const placed = await client.placeTakedown(image_id, words);
-    assert.deepEqual([placed.state, placed.image_id, placed.reference], ["pending", image_id, "case-81"]);
-    const undone = await client.undoTakedown(placed.takedown_id, "another picture");
-    assert.deepEqual([undone.state, undone.reason], ["undoing", "another picture"]);
-    for (const verdict of [client.confirmTakedown, client.clearTakedown]) {
-        await assert.rejects(verdict.call(client, placed.takedown_id, image_id), (error) => error.code === "conflict");
-    }
-    const found = await client.placeTakedown(picture, { kind: "other", reference: "case-82" });
-    assert.equal(found.image_id, null);
-    await client.undoTakedown(found.takedown_id, "it was a test");
-    assert.ok(Array.isArray((await client.takedownStatus(found.takedown_id)).matches));
-    await assert.rejects(client.takedownStatus("no id"), (error) => error.code === "invalid_input");
-});
-
 test("what is refused is a problem", async () => {
     const refused = (call, status, code) => assert.rejects(call, (error) => {
         assert.ok(error instanceof Problem);
@@ -254,4 +235,23 @@ test("a wrong host is told of and counted", async () => {
     await assert.rejects(lost.deleteProfile("a"), (error) => error.code === "not_nightlight");
     assert.equal(lost.failures.counts.get("not_nightlight"), 2);
     for (const server of [page, missing]) { server.closeAllConnections(); server.close(); }
+});
+
+test("a notice is placed on an image or a picture, shown and undone, and a verdict is on one that stands", async () => {
+    await client.declare("ts-noticed", { band: "adult", assurance: "verified", region: "eu" });
+    const picture = new Blob([readFileSync(process.env.NIGHTLIGHT_PICTURE)]);
+    const { image_id } = await client.upload("ts-noticed", picture);
+    const words = { kind: "other", reference: "case-81", received_at: "2026-11-30T00:00:00Z" };
+    const placed = await client.placeTakedown(image_id, words);
+    assert.deepEqual([placed.state, placed.image_id, placed.reference], ["pending", image_id, "case-81"]);
+    const undone = await client.undoTakedown(placed.takedown_id, "another picture");
+    assert.deepEqual([undone.state, undone.reason], ["undoing", "another picture"]);
+    for (const verdict of [client.confirmTakedown, client.clearTakedown]) {
+        await assert.rejects(verdict.call(client, placed.takedown_id, image_id), (error) => error.code === "conflict");
+    }
+    const found = await client.placeTakedown(picture, { kind: "other", reference: "case-82" });
+    assert.equal(found.image_id, null);
+    await client.undoTakedown(found.takedown_id, "it was a test");
+    assert.ok(Array.isArray((await client.takedownStatus(found.takedown_id)).matches));
+    await assert.rejects(client.takedownStatus("no id"), (error) => error.code === "invalid_input");
 });
