@@ -2,7 +2,7 @@
 
 All of the picture is shown, on a grey square, with no more detail than a grid of ``grid_side`` allows: at most FACE_PX
 pixels across the widest face, and at most MOST_PX across the whole. A face of 8 pixels was recognised in 3 % of cases
-at 1 % false accepts, one of 16 in 31 % (DESIGN, section 9). The limit is the face budget's (``face_budget``), so that
+at 1 % false accepts, one of 16 in 31 % (docs/faces.md). The limit is the face budget's (``face_budget``), so that
 enlarging the picture finds no more.
 """
 
