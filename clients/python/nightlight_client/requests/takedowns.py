@@ -38,7 +38,7 @@ def place_takedown(
     if picture is not None:
         form = Form("picture", picture, {"notice": json.dumps(notice)})
         return Request(method="POST", path=_NOTICES, form=form, read=_read_takedown)
-    return Request(method="POST", path=_NOTICES, json={"image_id": image_id, **notice}, read=_read_takedown)
+    return Request(method="POST", path=_NOTICES, json={**paths.ids(image_id=image_id), **notice}, read=_read_takedown)
 
 
 def takedown_status(takedown_id: str) -> Request[TakedownNotice]:
