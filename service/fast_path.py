@@ -15,7 +15,7 @@ from fastapi import Request
 
 from service import problems
 from service.auth import guarded
-from service.middleware import ROUTE_NAME
+from service.middleware import DECISIONS, RENDITION, ROUTE
 from service.routes.decisions import decide
 from service.routes.rendition_files import picture
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from service.auth import Handler
 
-_DECISIONS = "/v1/decisions"
 # The path and the query of our URLs, as they are written; whatever else may mean the same is for the routes to read.
 _PATH = re.compile(r"/a/([a-z0-9]+)\.([a-z0-9]+)")
 _QUERY = re.compile(r"e=([0-9]{10})&k=([a-z0-9]{2})&s=([A-Za-z0-9_-]{22})")
@@ -54,13 +53,13 @@ class FastPath:
     def _handler(self, scope: Scope) -> Handler | None:
         """Return the handler of a request that is on the fast path."""
         path, method = scope["path"], scope["method"]
-        if path == _DECISIONS and method == "POST":
-            scope[ROUTE_NAME] = decide.__name__
+        if path == DECISIONS and method == "POST":
+            scope[ROUTE] = DECISIONS
             return self._decide
         if method in {"GET", "HEAD"} and (address := _PATH.fullmatch(path)) is not None:
             signed = _QUERY.fullmatch(scope["query_string"].decode("latin-1"))
             if signed is not None:
-                scope[ROUTE_NAME] = picture.__name__
+                scope[ROUTE] = RENDITION
                 name, extension = address.groups()
                 expiry, key_id, signature = signed.groups()
                 return partial(picture, name=name, extension=extension, e=expiry, k=key_id, s=signature)

@@ -15,16 +15,17 @@ from nightlight import metrics
 from nightlight_core.errors import PayloadTooLarge
 from service.problems import problem
 
-# In the scope of a request that reached its endpoint without the framework's routing: the name of its route.
-ROUTE_NAME = "nightlight.route"
+# In the scope of a request that reached its endpoint without the framework's routing: the template of its route.
+ROUTE = "nightlight.route"
+DECISIONS, RENDITION, UPLOAD = "/v1/decisions", "/a/{name}.{extension}", "/v1/profiles/{profile_id}/image"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestMetrics:
-    """Counts requests by the name of their route and how they were answered, and times them."""
+    """Counts requests by their route's template and how they were answered, and times them."""
 
     # Timed by themselves. Other routes are called so seldom that the time of one call would be seen.
-    TIMED = ("decide", "picture", "upload")
+    TIMED = (DECISIONS, RENDITION, UPLOAD)
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
@@ -46,7 +47,7 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = scope["route"].name if "route" in scope else scope.get(ROUTE_NAME, "none")
+            route = scope["route"].path_format if "route" in scope else scope.get(ROUTE, "none")
             _count(route, status, time.perf_counter() - began)
 
 
