@@ -48,11 +48,16 @@ class Backlog:
         self.uploads = 0
 
     def fill(self):
+        """Upload until so many renders wait; the workers stand still meanwhile, so that they do not keep up."""
+        for worker in self.workers:
+            os.killpg(worker, signal.SIGSTOP)
         with self.stack.client() as client:
             while self.waiting() < BACKLOG:
                 client.declare(f"busy-{self.uploads}", band="adult", assurance="verified", region="eu")
                 client.upload(f"busy-{self.uploads}", pictures.jpeg(900, 700))
                 self.uploads += 1
+        for worker in self.workers:
+            os.killpg(worker, signal.SIGCONT)
 
     def waiting(self):
         query = select(func.count()).where(jobs.c.kind == kinds.RENDER.name, jobs.c.state == "queued")
