@@ -188,10 +188,9 @@ DEPENDENCY_SECONDS = Histogram(
 DEPENDENCY_FAILURES = Counter(
     "nightlight_dependency_failures_total", "Calls of a dependency that failed or were denied.", ["dependency"]
 )
-FEED_MOMENT = Gauge(
+FEED_MOMENT = KnownGauge(
     "nightlight_change_feed_moment_seconds",
     "When the feed of changes was last read, in Unix seconds; decisions are made from memory for a second after it.",
-    multiprocess_mode="mostrecent",
 )
 BUILD = Gauge(
     "nightlight_build_info", "1, with the version of Nightlight and of Python.", ["version", "python"],

@@ -23,8 +23,8 @@ def reviewer(stack, *scopes):
 
 @pytest.fixture(scope="module")
 def notice(client):
-    """A notice with a picture that came to it mirrored, and the image that it hides."""
-    photograph = pictures.opened(pictures.photograph("coffee.png")).convert("RGB")
+    """A notice with a picture that came to it mirrored, and the image that it hides; no other test uploads it."""
+    photograph = pictures.opened(pictures.photograph("motorcycle_left.png")).convert("RGB")
     client.declare(PROFILE, band="age_13_15", assurance="verified", region="eu")
     image_id = client.upload(PROFILE, pictures.encoded(photograph, "JPEG", quality=90)).image_id
     assert client.wait(image_id, timeout_s=HANG_S).state == "ready"

@@ -68,7 +68,7 @@ class Account:
     def export(self):
         self.services.export.ask(self.name, seal_to=None, actor="desk")
         self.work()
-        self.exported = content_of(files_of(self.services.export.give(self.name, actor="desk")[1]))
+        self.exported = content_of(files_of(self.services.export.give(self.name, actor="desk").data))
 
     def prove(self):
         """Let the time pass after which it is looked again whether anything is left."""

@@ -194,7 +194,7 @@ def test_takedown_notices_are_counted_and_few_of_them_are_not_told(quarter, in_u
     rows_ += [{**notice(99, "in_force", 70), "created_at": UNTIL}, notice(98, "receiving", 0)]
     with quarter.transaction() as tx:
         tx.connection.execute(insert(takedowns), rows_)
-    transparency = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    transparency = reports(quarter, in_use).make(SINCE, UNTIL, hours=48)
     assert transparency.notices == {
         "placed": 43, "pending": 0, "in_force": None, "undoing": 0, "undone": 0, "rejected": None, "failed": 0,
         "late": 12, "images_hidden": 80,
