@@ -163,7 +163,7 @@ export class NightlightClient {
 
     /** Place a notice on a picture, or on an image of ours by its id; a worker hides every copy. */
     async placeTakedown(picture: Blob | string, notice: Notice): Promise<Takedown> {
-        if (typeof picture === "string") {
+        if (!(picture instanceof Blob)) {
             checked({ image_id: picture });
             return this.told(await this.http.POST("/v1/takedowns", { body: { image_id: picture, ...notice } }));
         }

@@ -13,6 +13,8 @@ const { NIGHTLIGHT_URL: url, NIGHTLIGHT_TOKEN: token } = process.env;
 const [id, key] = process.env.NIGHTLIGHT_RELATIONS_KEYS.split(",")[0].split(":");
 const relationKeys = new Map([[id, Buffer.from(key, "base64")]]);
 const client = new NightlightClient(url, { token, relationKeys, budgetMs: 300_000 });
+// A server that a failed test leaves open does not keep the process from ending.
+const serve = (handler) => createServer(handler).unref();
 const golden = JSON.parse(readFileSync(new URL("../../../docs/api/decisions.json", import.meta.url), "utf8"));
 
 async function until(check) {
@@ -75,14 +77,14 @@ test("what is refused is a problem", async () => {
 
 test("without a service everybody sees the placeholder, in time", async () => {
     const servers = [
-        createServer(() => {}), // never answers
-        createServer((_, answer) => { answer.writeHead(503); answer.end("{}"); }),
-        createServer((_, answer) => { answer.writeHead(200, { "Content-Type": "application/json" }); answer.end('{"items": [1'); }),
-        createServer((_, answer) => {
+        serve(() => {}), // never answers
+        serve((_, answer) => { answer.writeHead(503); answer.end("{}"); }),
+        serve((_, answer) => { answer.writeHead(200, { "Content-Type": "application/json" }); answer.end('{"items": [1'); }),
+        serve((_, answer) => {
             answer.writeHead(200, { "Content-Type": "application/json" });
             answer.end(JSON.stringify({ items: [{ profile_id: "another", url: "https://x", expires_at: 1, blurhash: "" }] }));
         }),
-        createServer((request) => { request.socket.destroy(); }),
+        serve((request) => { request.socket.destroy(); }),
     ];
     for (const server of servers) {
         await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -98,7 +100,7 @@ test("without a service everybody sees the placeholder, in time", async () => {
 
 test("what an earlier service does not say of capture is forbidden", async () => {
     const items = [{ profile_id: "ts-teen", url: "https://x", expires_at: 1, blurhash: "" }];
-    const server = createServer((_, answer) => {
+    const server = serve((_, answer) => {
         answer.writeHead(200, { "Content-Type": "application/json" });
         answer.end(JSON.stringify({ items }));
     });
@@ -150,7 +152,7 @@ const odd = [
 
 test("an odd id is one part of a path, and arrives as it is", async () => {
     const sent = [];
-    const server = createServer((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
+    const server = serve((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     const client = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x" });
     for (const id of odd) {
@@ -178,7 +180,7 @@ test("a person's own data comes as an archive, and is gone when it is removed", 
 
 test("an id that the service would refuse is sent nowhere", async () => {
     const sent = [];
-    const server = createServer((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
+    const server = serve((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     const strict = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x", onFailure: () => {} });
     const refused = (call) => assert.rejects(call, (error) => error instanceof Problem && error.code === "invalid_input");
@@ -196,8 +198,13 @@ test("an id that the service would refuse is sent nowhere", async () => {
         deleteExport: (bad) => strict.deleteExport(bad),
         block: (bad) => strict.block(bad, "a"),
         unblock: (bad) => strict.unblock(bad, "a"),
+        placeTakedown: (bad) => strict.placeTakedown(bad, { kind: "other", reference: "case" }),
+        takedownStatus: (bad) => strict.takedownStatus(bad),
+        confirmTakedown: (bad) => strict.confirmTakedown(bad, "0".repeat(32)),
+        clearTakedown: (bad) => strict.clearTakedown("0".repeat(32), bad),
+        undoTakedown: (bad) => strict.undoTakedown(bad, "wrong"),
     };
-    const others = new Set(["constructor", "decide", "attempt", "proved", "told", "done", "problem"]);
+    const others = new Set(["constructor", "decide", "attempt", "proved", "told", "done", "problem", "verdict"]);
     const methods = Object.getOwnPropertyNames(NightlightClient.prototype).filter((name) => !others.has(name));
     assert.deepEqual(methods.sort(), Object.keys(calls).sort(), "a method that takes ids and that nothing here tries");
     for (const bad of hostile) {
@@ -212,10 +219,10 @@ test("an id that the service would refuse is sent nowhere", async () => {
 });
 
 test("a wrong host is told of and counted", async () => {
-    const page = createServer((_, answer) => { answer.writeHead(200, { "Content-Type": "text/html" }); answer.end("<html>"); });
-    const missing = createServer((_, answer) => { answer.writeHead(404, { "Content-Type": "text/html" }); answer.end("<html>"); });
+    const page = serve((_, answer) => { answer.writeHead(200, { "Content-Type": "text/html" }); answer.end("<html>"); });
+    const missing = serve((_, answer) => { answer.writeHead(404, { "Content-Type": "text/html" }); answer.end("<html>"); });
     for (const server of [page, missing]) await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const closed = createServer(() => {});
+    const closed = serve(() => {});
     await new Promise((resolve) => closed.listen(0, "127.0.0.1", resolve));
     const nobody = closed.address().port;
     await new Promise((resolve) => closed.close(resolve));
