@@ -138,6 +138,14 @@ def test_what_runs_for_long_says_how_it_is_and_what_runs_once_is_not_started_aga
         assert seconds(services[name]["healthcheck"]["timeout"]) <= seconds(services[name]["healthcheck"]["interval"])
 
 
+def test_both_caches_of_the_edge_and_its_list_have_room(services):
+    """nginx removes what is too much only after it was written, so the tmpfs is larger than its two caches."""
+    cache = services["edge"]["environment"]["NIGHTLIGHT_EDGE_CACHE_SIZE"]
+    (room,) = (re.search(r"size=(\d+)m", entry) for entry in services["edge"]["tmpfs"] if "/var/cache" in entry)
+    assert cache.endswith("m")
+    assert 2 * int(cache[:-1]) + 100 <= int(room[1])
+
+
 def test_the_stores_are_on_a_network_without_a_way_out():
     compose = YAML(typ="safe").load(COMPOSE.read_text("utf-8"))
     assert compose["networks"] == {"data": {"internal": True}, "front": None}
