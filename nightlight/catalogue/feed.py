@@ -71,8 +71,8 @@ class Feed(Rows):
 
         Whoever reads after this, in this transaction or a later one, sees everything up to the new cursor.
         """
-        before, upto = _parsed(cursor), self._position()
-        if cursor is None or before.begin > upto.begin or upto.polled_at - before.polled_at > KEPT_S // 2:
+        before, (upto, last) = _parsed(cursor), self._position()
+        if cursor is None or before.begin > last or upto.polled_at - before.polled_at > KEPT_S // 2:
             return FeedPage(str(upto), [], reset=True)
         fresh = changes.c.change_id > before.begin
         if self._postgresql:
@@ -87,17 +87,18 @@ class Feed(Rows):
         """Forget what everybody has seen or will not ask for."""
         self._execute(delete(changes).where(changes.c.at < self._now() - KEPT_S))
 
-    def _position(self) -> _Cursor:
+    def _position(self) -> tuple[_Cursor, int]:
+        """Return where the next poll begins, and the highest number at which one could."""
         if self._postgresql:
             # Lowest running : first not begun : running, by commas. Later statements see at least what this one does.
             snapshot = self._connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
             lowest, begin, running = snapshot.split(":")
             ids = tuple(map(int, filter(None, running.split(","))))
-            if len(ids) > MOST_OPEN:
-                return _Cursor(int(lowest), self._now())
-            return _Cursor(int(begin), self._now(), ids)
-        last = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").scalar()
-        return _Cursor(int(last or 0), self._now())
+            bounded = (int(begin), ids) if len(ids) <= MOST_OPEN else (int(lowest), ())
+            return _Cursor(bounded[0], self._now(), bounded[1]), int(begin)
+        query = "SELECT seq FROM sqlite_sequence WHERE name = 'changes'"
+        last = int(self._connection.exec_driver_sql(query).scalar() or 0)
+        return _Cursor(last, self._now()), last
 
     def _now(self) -> int:
         clock = "SELECT extract(epoch from clock_timestamp())::bigint"

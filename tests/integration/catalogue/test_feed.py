@@ -153,6 +153,21 @@ def test_changes_behind_a_transaction_that_stays_open_are_read_once():
         assert look(catalogue, cursor).changed == [(PROFILE, "a")]
 
 
+def test_a_cursor_of_fewer_transactions_still_counts_when_there_are_more_than_one_holds(monkeypatch):
+    with postgres_database() as url, catalogue_at(url) as catalogue:
+        for profile_id in "abc":
+            begun(catalogue, profile_id)
+        with catalogue.transaction() as first:
+            first.profiles.raise_generation("a")
+            cursor = look(catalogue).cursor
+            with catalogue.transaction() as other:
+                other.profiles.raise_generation("c")
+            monkeypatch.setattr("nightlight.catalogue.feed.MOST_OPEN", 0)
+            page = look(catalogue, cursor)
+            assert (page.reset, page.changed) == (False, [(PROFILE, "c")])
+        assert (PROFILE, "a") in look(catalogue, page.cursor).changed
+
+
 def test_more_running_transactions_than_a_cursor_holds_lose_no_change(monkeypatch):
     monkeypatch.setattr("nightlight.catalogue.feed.MOST_OPEN", 1)
     with postgres_database() as url, catalogue_at(url) as catalogue:
