@@ -171,7 +171,7 @@ REQUESTS = Counter(
     "nightlight_http_requests_total", "Requests, by route and how they were answered.", ["route", "outcome"]
 )
 REQUEST_FAILURES = Counter(
-    "nightlight_http_failures_total", "Requests that were answered 5xx or not at all.", ["route"]
+    "nightlight_http_failures_total", "Requests that were answered 5xx, or that nothing answered.", ["route"]
 )
 REQUEST_SECONDS = Histogram(
     "nightlight_http_request_seconds",

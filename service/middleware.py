@@ -9,6 +9,7 @@ from functools import cache
 
 import structlog
 from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nightlight import metrics
@@ -17,6 +18,8 @@ from service.problems import problem
 
 # In the scope of a request that reached its endpoint without the framework's routing: the template of its route.
 ROUTE = "nightlight.route"
+# What counts where nothing was answered: a fault of ours, or a client that left before it had sent its request.
+_NO_ANSWER, _CLIENT_GONE = 500, 499
 DECISIONS, RENDITION, UPLOAD = "/v1/decisions", "/a/{name}.{extension}", "/v1/profiles/{profile_id}/image"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
@@ -36,7 +39,8 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, began = 0, time.perf_counter()
+        # Until an answer begins; what the application raises is answered 500 further out.
+        status, began = _NO_ANSWER, time.perf_counter()
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -46,13 +50,16 @@ class RequestMetrics:
 
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            status = _CLIENT_GONE
+            raise
         finally:
             route = scope["route"].path_format if "route" in scope else scope.get(ROUTE, "none")
             _count(route, status, time.perf_counter() - began)
 
 
 def _count(route: str, status: int, seconds: float) -> None:
-    outcome = "failed" if status not in range(100, 500) else "refused" if status >= 400 else "answered"  # noqa: PLR2004
+    outcome = "failed" if status >= 500 else "refused" if status >= 400 else "answered"  # noqa: PLR2004
     requests, times = _children(route, outcome)
     requests.inc()
     times.observe(seconds)

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from starlette.requests import ClientDisconnect
 
 from nightlight import metrics
 from nightlight.catalogue.schema import profiles
@@ -80,6 +81,21 @@ def test_an_answer_of_5xx_is_a_failure_of_its_route(service, monkeypatch):
     assert ask(app, "GET", "/readyz") == 500
     assert value("http_failures_total", route="/readyz") == failed + 1
     assert value("http_requests_total", route="/readyz", outcome="failed") >= 1
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(RuntimeError, "failed"), (ClientDisconnect, "refused")])
+def test_a_client_that_leaves_is_no_failure_of_ours_and_an_error_is(error, outcome):
+    async def broken(_scope, _receive, _send):
+        raise error
+
+    failed, counted = (
+        value("http_failures_total", route="none"),
+        value("http_requests_total", route="none", outcome=outcome),
+    )
+    with pytest.raises(error):
+        asyncio.run(RequestMetrics(broken)({"type": "http"}, None, None))
+    assert value("http_requests_total", route="none", outcome=outcome) == counted + 1
+    assert value("http_failures_total", route="none") == failed + (outcome == "failed")
 
 
 def test_the_routes_that_are_timed_by_themselves_are_there(service):
