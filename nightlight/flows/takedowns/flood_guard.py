@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.takedowns import Takedown
 
-# So many matches are looked at, the newest: 1,100 entries are held against 500 images in some seconds.
+# So many matches are looked at, the newest: the 1,100 entries of a picture are held against 500 images in some seconds,
+# twice as many where its watermark led to another of ours.
 MOST_MATCHES = 500
 _HASH_BYTES = 32
 
