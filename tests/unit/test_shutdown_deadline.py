@@ -18,7 +18,9 @@ import os, signal, sys, time
 import billiard
 from workers import shutdown_deadline
 
-shutdown_deadline.GRACE_S = 0.3
+# A child is killed at once. A process that joins it then has all the time there is; the other is ended soon.
+shutdown_deadline.GRACE_S = {"join": 300, "hang": 0.3}[sys.argv[1]]
+shutdown_deadline._AGAIN_S = 301
 child = billiard.Process(target=time.sleep, args=(3600,))
 child.start()
 os.kill(child.pid, signal.SIGSTOP)
@@ -36,8 +38,8 @@ def hang(*_):
 shutdown_deadline.bound_shutdown(0.3)
 signal.signal(signal.SIGTERM, {"join": join, "hang": hang}[sys.argv[1]])
 print(child.pid, flush=True)
-while True:
-    signal.pause()
+while True:  # a signal just before signal.pause() would be handled after the next one only
+    time.sleep(0.05)
 """
 
 
