@@ -23,7 +23,14 @@ from nightlight.provenance.manifest import (
     hash_from_binding,
     watermark_from_binding,
 )
-from nightlight_core.errors import InvalidInput, NotFound, ObjectMissing, TooManyRequests, Unavailable
+from nightlight_core.errors import (
+    ImageRefused,
+    InvalidInput,
+    NotFound,
+    ObjectMissing,
+    TooManyRequests,
+    Unavailable,
+)
 from nightlight_core.ids import ImageId, TraceId
 
 if TYPE_CHECKING:
@@ -115,7 +122,8 @@ class ManifestLookup:
     def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[ManifestMatch]:
         """Return the manifests of what a copy may come from, as a trace finds it, or by one algorithm alone.
 
-        Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
+        Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long
+        or the trace failed: no answer is not the answer that there is no match.
         """
         if algorithm is not None and algorithm not in _FOUND_BY:
             raise InvalidInput(f"{algorithm} is not known here")
@@ -151,6 +159,10 @@ class ManifestLookup:
                 raise Unavailable("the trace takes longer than a request may")
             time.sleep(_LOOK_S)
             row = self.traces.status(trace_id, actor=actor)
+        if row.state == REJECTED:
+            raise ImageRefused(f"the copy cannot be looked at: {row.reason}")
+        if row.state == FAILED:
+            raise Unavailable(f"the trace failed: {row.reason}")
         return row
 
     def manifest(self, manifest_id: str, *, actor: str) -> bytes:

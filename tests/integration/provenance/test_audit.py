@@ -8,7 +8,7 @@ import pytest
 from nightlight.catalogue.schema import audit
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.provenance.manifest import WATERMARK_ALGORITHM, watermark_binding
-from nightlight_core.errors import NotFound
+from nightlight_core.errors import ImageRefused, NotFound, Unavailable
 from tests.integration.flows.conftest import profile_id, services  # noqa: F401 - fixtures
 from tests.support import pictures
 
@@ -17,7 +17,11 @@ OWN_WATERMARKS = True
 
 
 class TraceSearches:
-    """Traces that are done at once, and found nothing."""
+    """Traces that end at once, and found nothing."""
+
+    def __init__(self, state="done", reason=None):
+        self.state, self.reason = state, reason
+        self.result = {"origins": []} if state == "done" else None
 
     def accept(self, copy, *, keep, actor):
         return self
@@ -25,7 +29,7 @@ class TraceSearches:
     def status(self, trace_id, *, actor):
         return self
 
-    trace_id, state, result = "0" * 32, "done", {"origins": []}
+    trace_id = "0" * 32
 
 
 def asked(services, actor):  # noqa: F811
@@ -68,3 +72,16 @@ def test_what_was_asked_is_said(services, profile_id):  # noqa: F811
     ]
     assert profile_id not in str([detail for _, detail in entries])
     assert "age_13_15" not in str(entries)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "error"),
+    [("rejected", "corrupt_image", ImageRefused), ("failed", "decoder_died", Unavailable)],
+)
+def test_a_trace_that_did_not_end_well_is_no_answer_that_nothing_matches(services, state, reason, error):  # noqa: F811
+    traces = TraceSearches(state, reason)
+    resolve = ManifestLookup(
+        services.catalogue, services.renditions, traces, CallerRate(100), services.clock, threading.BoundedSemaphore()
+    )
+    with pytest.raises(error, match=reason):
+        resolve.by_content(io.BytesIO(b"x"), actor="investigator")
