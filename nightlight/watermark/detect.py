@@ -21,7 +21,14 @@ from nightlight.watermark.payload import (
     bits_to_payload,
     payload_size,
 )
-from nightlight.watermark.synchronise import ANGLES, TURNED_SIDES, UPRIGHT_SIDES, cropped_placements, scaled_placements
+from nightlight.watermark.synchronise import (
+    ANGLES,
+    TURNED_SIDES,
+    UPRIGHT_SIDES,
+    cropped_placements,
+    scaled_placements,
+    unresized_placements,
+)
 
 # A copy smaller than this, in pixels of its shorter side, cannot be read.
 LEAST_SIDE = 24
@@ -142,6 +149,7 @@ class _Search:
         for side in sides:
             if 0.4 * side <= longest <= side:
                 yield "cropped", cropped_placements(self._copy, self._layout, side)
+        yield "cropped", unresized_placements(self._copy, self._layout)
         yield "scaled", scaled_placements(self._copy, self._layout, UPRIGHT_SIDES, (0.0,))
         yield "turned", scaled_placements(self._copy, self._layout, TURNED_SIDES, ANGLES)
 

@@ -27,10 +27,13 @@ _COARSE = 128
 _SLACK = 0.03
 # Sides of the frame over the copy's longer side: less than one where the copy has margins, more where it was cropped.
 UPRIGHT_SIDES = np.exp(np.arange(np.log(0.65), np.log(2.3), 0.014))
+CROPPED_SIDES = np.exp(np.arange(0, np.log(1.3), 0.007))
 TURNED_SIDES = np.exp(np.arange(np.log(0.97), np.log(1.6), 0.02))
 ANGLES = tuple(np.radians(angle) for angle in range(-10, 11) if angle)
 # Places that are aligned with the pilot after each search, and of those the ones aligned with the lattices.
 _KEPT, _POLISHED, _KNOWN = 8, 4, 10
+# Places of the pilot that are aligned where the side is not known, and how far from it the side is sought, in pixels.
+_UNSIZED, _NEAR_SIDES = 3, 3
 
 ScoredPlacement = tuple[float, Placement]
 _score = itemgetter(0)
@@ -58,6 +61,20 @@ def scaled_placements(
     # The pilot's own favourites first: before they are polished the lattices say little.
     chosen = list(dict.fromkeys([*distinct[:2], *(place for _, place in scored)]))[:_POLISHED]
     return sorted((_polished(copy, layout, place) for place in chosen), key=_score, reverse=True)
+
+
+def unresized_placements(copy: CopyLuma, layout: Layout) -> list[ScoredPlacement]:
+    """Return where the frame may lie over a copy that was cropped and not resized, of a side that nobody knows.
+
+    It is a whole number, and the cut lies between pixels: that leaves few places to try about those of the pilot. For
+    renditions of uploads that are smaller than their tier.
+    """
+    longest = max(copy.width, copy.height)
+    starts = _search(copy, layout, [longest * side for side in CROPPED_SIDES], [0.0], _UNSIZED, 4, CANONICAL)
+    aligned = sorted((_aligned(copy, layout, place) for _, place in starts), key=_score, reverse=True)
+    near = range(-_NEAR_SIDES, _NEAR_SIDES + 1)
+    places = [replace(aligned[0][1], side=float(round(aligned[0][1].side) + by)) for by in near] if aligned else []
+    return sorted((_on_whole_pixels(copy, layout, place) for place in places), key=_score, reverse=True)[:3]
 
 
 def _search(

@@ -1,3 +1,4 @@
+import hashlib
 import io
 
 import numpy as np
@@ -8,7 +9,7 @@ from nightlight.watermark.detect import PRESENCE_THRESHOLD, Detector
 from nightlight.watermark.embed import embed
 from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import CHANCE, Payload
-from tests.support.pictures import portrait
+from tests.support.pictures import opened, photograph, portrait
 
 KEY = bytes(range(32))
 PAYLOAD = Payload(0x00DEADBEEF1234, 1)
@@ -71,6 +72,22 @@ def test_a_changed_copy_is_read(detector, side, attack):
     assert detection is not None
     assert (detection.payload, detection.key_id, detection.chance) == (PAYLOAD, "m1", CHANCE)
     assert detection.mirrored == ("mirrored" in attack)
+
+
+@pytest.mark.parametrize(
+    ("number", "side", "cut", "quality"), [(16, 496, 40, 60), (28, 508, 40, 60), (157, 512, 25, 75)]
+)
+def test_a_crop_of_a_rendition_whose_side_no_tier_names_is_read(number, side, cut, quality):
+    """Of uploads smaller than their tier. These keys and payloads are those that the search by scale did not find."""
+    key, digest = (hashlib.sha256(b"%s%d" % (what, number)).digest() for what in (b"k", b"p"))
+    payload = Payload(int.from_bytes(digest[:7], "big"), 0)
+    picture = opened(photograph("astronaut.png")).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    marked = Image.fromarray(embed(np.asarray(picture), payload, build_layout(key)).pixels)
+    box = (cut, cut, side - cut, side - cut) if cut == 25 else (cut, cut + 3, side - cut - 2, side - cut)
+    copy = encoded(encoded(marked, "WEBP", 80).crop(box), "JPEG", quality)
+    result = Detector({"a": key}, (96, 160, 320, 1024)).detect(np.asarray(copy))
+    assert result.detection is not None
+    assert (result.detection.payload, result.detection.how) == (payload, "cropped")
 
 
 @pytest.mark.parametrize("attack", ["none", "JPEG 50", "WebP 75", "mirrored", "cropped by a tenth", "brighter"])
