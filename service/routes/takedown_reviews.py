@@ -31,6 +31,7 @@ _HEADERS = {
 class SoftenedPicture(BaseModel):
     """A softened picture."""
 
+    review_id: str
     state: str = Field(description="pending, ready or failed.")
     reason: str | None = Field(description="Why there is none: a code.")
     path: str | None = Field(description="Where it is given, once it is ready.")

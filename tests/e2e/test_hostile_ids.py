@@ -23,10 +23,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 GOOD = {
     "profile_id": "other", "viewer_id": "somebody", "image_id": "0" * 32, "trace_id": "0" * 32, "version": 1,
     "report_flag": "reported", "picture": b"x", "copy": b"x", "timeout_s": 0.1, "bundle": b"x", "permille": 0,
-    "takedown_id": "0" * 32, "kind": "other", "reference": "case", "why": "wrong",
+    "takedown_id": "0" * 32, "review_id": "0" * 32, "kind": "other", "reference": "case", "why": "wrong",
 }  # fmt: skip
 IDENTIFIERS = {
-    "profile_id": NOT_IDS, "viewer_id": NOT_IDS, "image_id": IDS, "trace_id": IDS, "takedown_id": IDS, "version": VERSIONS,
+    "profile_id": NOT_IDS, "viewer_id": NOT_IDS, "image_id": IDS, "trace_id": IDS, "takedown_id": IDS, "review_id": IDS, "version": VERSIONS,
 }  # fmt: skip
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}

@@ -12,7 +12,17 @@
 
 from nightlight_client.async_client import AsyncNightlightClient
 from nightlight_client.client import NightlightClient
-from nightlight_client.models import Decision, Export, Image, InvalidId, NotNightlight, Problem, TakedownNotice, Trace
+from nightlight_client.models import (
+    Decision,
+    Export,
+    Image,
+    InvalidId,
+    NotNightlight,
+    Problem,
+    TakedownNotice,
+    TakedownReview,
+    Trace,
+)
 
 __all__ = [
     "AsyncNightlightClient",
@@ -24,5 +34,6 @@ __all__ = [
     "NotNightlight",
     "Problem",
     "TakedownNotice",
+    "TakedownReview",
     "Trace",
 ]

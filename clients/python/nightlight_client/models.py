@@ -68,6 +68,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "bool": (bool,),
     "dict[str, Any] | None": (dict, NoneType),
+    "list[dict[str, Any]]": (list,),
     "list[dict[str, Any]] | None": (list, NoneType),
 }
 
@@ -152,3 +153,19 @@ class TakedownNotice(_Answer):
     dark_at: str | None
     undone_at: str | None
     matches: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakedownReview(_Answer):
+    """What a reviewer sees of a notice: softened pictures of it (or None) and of each match; nobody's id.
+
+    They are as ``GET /v1/takedowns/{takedown_id}/review`` describes them: a picture's ``state`` is pending, ready or
+    failed, and its ``review_id`` is what ``review_picture`` takes.
+    """
+
+    takedown_id: str
+    state: str
+    kind: str
+    reference: str
+    picture: dict[str, Any] | None
+    matches: list[dict[str, Any]]

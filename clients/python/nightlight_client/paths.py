@@ -18,6 +18,7 @@ _RANDOM = {
     "image_id": re.compile(IMAGE_ID_PATTERN),
     "trace_id": re.compile(TRACE_ID_PATTERN),
     "takedown_id": re.compile(IMAGE_ID_PATTERN),
+    "review_id": re.compile(IMAGE_ID_PATTERN),
 }
 _MAX_VERSION, _MAX_KEY_CHARS = 2**31 - 1, 200
 

@@ -18,6 +18,7 @@ const FORMS: Record<string, [RegExp, string]> = {
     image_id: [RANDOM, "32 hexadecimal digits"],
     trace_id: [RANDOM, "32 hexadecimal digits"],
     takedown_id: [RANDOM, "32 hexadecimal digits"],
+    review_id: [RANDOM, "32 hexadecimal digits"],
     version: [/^[1-9][0-9]{0,9}$/, "a whole number from 1 on"],
 };
 // Any other part of a path is a word of the service's own: letters, digits and what stands between them.

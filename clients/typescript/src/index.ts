@@ -25,6 +25,8 @@ export type Export = Schemas["ExportAnswer"];
 /** A takedown notice; `state` is pending, in_force, rejected, failed, undoing or undone. */
 export type Takedown = Schemas["TakedownAnswer"];
 export type TakedownMatches = Schemas["TakedownMatchesAnswer"];
+/** What a reviewer sees of a notice: softened pictures of it and of its matches, and nobody's id. */
+export type TakedownReview = Schemas["TakedownReviewAnswer"];
 /** What a notice says; it names no person. `received_at` is when its clock began (RFC 3339). */
 export type Notice = { kind: "intimate_image" | "child_abuse" | "other"; reference: string; received_at?: string };
 /** One profile, and what the viewer is to it. */
@@ -198,6 +200,26 @@ export class NightlightClient {
     async undoTakedown(takedownId: string, why: string): Promise<Takedown> {
         const params = of(takedownId);
         return this.told(await this.http.POST("/v1/takedowns/{takedown_id}/undo", { params, body: { why } }));
+    }
+
+    /** Ask for softened pictures of a notice and of its next matches; the token needs the scope `review`. */
+    async askTakedownReview(takedownId: string): Promise<TakedownReview> {
+        return this.told(await this.http.POST("/v1/takedowns/{takedown_id}/review", { params: of(takedownId) }));
+    }
+
+    /** Return a notice and its matches as a reviewer sees them, with the softened pictures that there are. */
+    async takedownReview(takedownId: string): Promise<TakedownReview> {
+        return this.told(await this.http.GET("/v1/takedowns/{takedown_id}/review", { params: of(takedownId) }));
+    }
+
+    /** Return a softened picture of a review while it is there, by the `review_id` that the review names. */
+    async reviewPicture(takedownId: string, reviewId: string): Promise<Blob> {
+        checked({ takedown_id: takedownId, review_id: reviewId });
+        const answer = await this.http.GET("/v1/takedowns/{takedown_id}/review/pictures/{review_id}", {
+            params: { path: { takedown_id: takedownId, review_id: reviewId } }, parseAs: "blob",
+        });
+        if (!answer.response.headers.get("Content-Type")?.startsWith("image/")) throw this.problem(answer);
+        return this.told(answer as Answered<unknown> as Answered<Blob>);
     }
 
     private async verdict(takedownId: string, imageId: string, verdict: "confirmed" | "cleared"): Promise<void> {

@@ -2172,6 +2172,8 @@ export interface components {
          * @description A softened picture.
          */
         SoftenedPicture: {
+            /** Review Id */
+            review_id: string;
             /**
              * State
              * @description pending, ready or failed.

@@ -203,6 +203,9 @@ test("an id that the service would refuse is sent nowhere", async () => {
         confirmTakedown: (bad) => strict.confirmTakedown(bad, "0".repeat(32)),
         clearTakedown: (bad) => strict.clearTakedown("0".repeat(32), bad),
         undoTakedown: (bad) => strict.undoTakedown(bad, "wrong"),
+        askTakedownReview: (bad) => strict.askTakedownReview(bad),
+        takedownReview: (bad) => strict.takedownReview(bad),
+        reviewPicture: (bad) => strict.reviewPicture("0".repeat(32), bad),
     };
     const others = new Set(["constructor", "decide", "attempt", "proved", "told", "done", "problem", "verdict"]);
     const methods = Object.getOwnPropertyNames(NightlightClient.prototype).filter((name) => !others.has(name));
@@ -258,6 +261,11 @@ test("a notice is placed on an image or a picture, shown and undone, and a verdi
     }
     const found = await client.placeTakedown(picture, { kind: "other", reference: "case-82" });
     assert.equal(found.image_id, null);
+    // Softened pictures are made for a notice that stands; this one may not yet.
+    const review = await client.takedownReview(found.takedown_id);
+    assert.deepEqual([review.takedown_id, review.reference], [found.takedown_id, "case-82"]);
+    await assert.rejects(client.askTakedownReview(undone.takedown_id), (error) => error.code === "conflict");
+    await assert.rejects(client.reviewPicture(found.takedown_id, image_id), (error) => error.code === "not_found");
     await client.undoTakedown(found.takedown_id, "it was a test");
     assert.ok(Array.isArray((await client.takedownStatus(found.takedown_id)).matches));
     await assert.rejects(client.takedownStatus("no id"), (error) => error.code === "invalid_input");

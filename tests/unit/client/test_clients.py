@@ -18,6 +18,9 @@ TAKEDOWN = {
     "takedown_id": "0" * 32, "state": "in_force", "reason": None, "kind": "other", "reference": "r", "image_id": None,
     "hidden": 2, "received_at": "t", "due_at": "t", "dark_at": "t", "undone_at": None, "matches": [{"image_id": "0"}],
 }  # fmt: skip
+REVIEW = {
+    "takedown_id": "0" * 32, "state": "in_force", "kind": "other", "reference": "r", "picture": None, "matches": [],
+}  # fmt: skip
 ARCHIVE = {"headers": {"repr-digest": "sha-256=:AAAA:"}, "content": b"PK"}
 DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash": "b", "capture": "allow"}
 BUNDLE = {"headers": {"content-type": "application/json", "etag": '"1"'}, "content": b"{}"}
@@ -55,6 +58,9 @@ CALLS = {
     "confirm_takedown": (["0" * 32, "1" * 32], {}, NOTHING),
     "clear_takedown": (["0" * 32, "1" * 32], {}, NOTHING),
     "undo_takedown": (["0" * 32], {"why": "another picture"}, {"json": TAKEDOWN}),
+    "ask_takedown_review": (["0" * 32], {}, {"json": REVIEW}),
+    "takedown_review": (["0" * 32], {}, {"json": REVIEW}),
+    "review_picture": (["0" * 32, "1" * 32], {}, {"content": b"x", "headers": {"content-type": "image/webp"}}),
     "feed": (["cursor"], {}, ANY),
     "views": ([["p"]], {}, ANY),
     "delegated_keys": ([], {}, ANY),

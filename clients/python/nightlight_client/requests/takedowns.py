@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import IO, Any
 
 from nightlight_client import paths
-from nightlight_client.models import InvalidId, TakedownNotice
+from nightlight_client.models import InvalidId, NotNightlight, TakedownNotice, TakedownReview
 from nightlight_client.requests.http_request import Form, Request
-from nightlight_client.responses import read_nothing, reader
+from nightlight_client.responses import Response, raise_for, read_nothing, reader
 
 _read_takedown = reader(TakedownNotice)
+_read_review = reader(TakedownReview)
 _NOTICES = "/v1/takedowns"
 _NOTICE = f"{_NOTICES}/{{takedown_id}}"
 _MATCH = f"{_NOTICE}/matches/{{image_id}}"
+_REVIEW = f"{_NOTICE}/review"
 
 
 def place_takedown(
@@ -60,6 +62,29 @@ def undo_takedown(takedown_id: str, *, why: str) -> Request[TakedownNotice]:
     """Undo a wrong notice: a worker renders again whatever nothing else keeps hidden."""
     path = paths.path(f"{_NOTICE}/undo", takedown_id=takedown_id)
     return Request(method="POST", path=path, json={"why": why}, read=_read_takedown)
+
+
+def ask_takedown_review(takedown_id: str) -> Request[TakedownReview]:
+    """Ask for softened pictures of a notice and of its next matches; they take a token with the scope ``review``."""
+    return Request(method="POST", path=paths.path(_REVIEW, takedown_id=takedown_id), read=_read_review)
+
+
+def takedown_review(takedown_id: str) -> Request[TakedownReview]:
+    """Return a notice and its matches as a reviewer sees them, with the softened pictures that there are."""
+    return Request(method="GET", path=paths.path(_REVIEW, takedown_id=takedown_id), read=_read_review)
+
+
+def review_picture(takedown_id: str, review_id: str) -> Request[bytes]:
+    """Return a softened picture of a review while it is there: the bytes of a picture file."""
+    path = paths.path(f"{_REVIEW}/pictures/{{review_id}}", takedown_id=takedown_id, review_id=review_id)
+    return Request(method="GET", path=path, read=_read_picture)
+
+
+def _read_picture(response: Response) -> bytes:
+    raise_for(response)
+    if not response.headers.get("content-type", "").startswith("image/"):
+        raise NotNightlight(response.status, f"{response.description}: no picture, is it the right host?")
+    return response.content
 
 
 def _verdict(takedown_id: str, image_id: str, verdict: str) -> Request[None]:
