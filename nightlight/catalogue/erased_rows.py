@@ -14,7 +14,16 @@ from nightlight.catalogue.matching_schema import hash_list_matches, screenings, 
 from nightlight.catalogue.policy_schema import rerender_demand
 from nightlight.catalogue.retention_schema import erasures, held, holds, vaulted
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import audit, idempotency, images, jobs, profiles, renditions, revocations
+from nightlight.catalogue.schema import (
+    audit,
+    idempotency,
+    images,
+    jobs,
+    profiles,
+    renditions,
+    revocations,
+    written_keys,
+)
 from nightlight.catalogue.takedown_schema import takedown_matches, takedown_reviews, view_hashes
 from nightlight_core.ids import ImageId, ProfileId
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 # What names an image, in an order that no foreign key forbids; traces' results and hashes are dropped before.
 _OF_IMAGE: tuple[Table, ...] = (
     revocations, renditions, screenings, hash_list_matches, takedown_matches, takedown_reviews, view_hashes,
-    trace_origins, rerender_demand, idempotency, erasures, held, jobs,
+    trace_origins, rerender_demand, idempotency, erasures, held, jobs, written_keys,
 )  # fmt: skip
 _JOBS = ("erase", "verify_erasure")
 

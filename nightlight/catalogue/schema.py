@@ -252,6 +252,19 @@ jobs = table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Index("ix_jobs_state_lane_next_run_at", "state", "lane", "next_run_at"),
+    Index(
+        "ix_jobs_finished_at",
+        "finished_at",
+        postgresql_where=text("finished_at IS NOT NULL"),
+        sqlite_where=text("finished_at IS NOT NULL"),
+    ),
+)
+
+# Object keys that jobs on an image may have written whose own rows are gone.
+written_keys = table(
+    "written_keys",
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("planned", Json, nullable=False),
 )
 
 outbox = table(
@@ -285,11 +298,12 @@ changes = table(
     sqlite_autoincrement=True,
 )
 
-# Triggers made by the migrations refuse UPDATE here, and DELETE of all but what is about an image that is gone.
+# Triggers made by the migrations refuse UPDATE here, and DELETE of all but what is about an image that is gone or older
+# than a year.
 audit = table(
     "audit",
     Column("entry_id", Serial, primary_key=True, autoincrement=True),
-    Column("at", UtcDateTime, nullable=False),
+    Column("at", UtcDateTime, nullable=False, index=True),
     Column("event", String(64), nullable=False),
     Column("image_id", String(32), index=True),
     Column("actor", String(128), nullable=False),
