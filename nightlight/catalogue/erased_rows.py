@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text
 
 from nightlight.catalogue.holds import ENDED
 from nightlight.catalogue.images import DELETED
@@ -15,6 +15,7 @@ from nightlight.catalogue.policy_schema import rerender_demand
 from nightlight.catalogue.retention_schema import erasures, held, holds, vaulted
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import (
+    IMAGE_DELETED,
     audit,
     idempotency,
     images,
@@ -85,14 +86,16 @@ class ErasedRows(Rows):
         return sum(self._count(count) for count in counts)
 
     def forget_audit(self, before: datetime, *, limit: int) -> int:
-        """Drop lines of the audit log that were written before a moment about images that are gone."""
-        gone = (
-            audit.c.image_id.is_not(None),
-            audit.c.at < before,
-            ~exists().where(images.c.image_id == audit.c.image_id),
-        )
-        entries = select(audit.c.entry_id).where(*gone).order_by(audit.c.entry_id).limit(limit)
-        return self._execute(delete(audit).where(audit.c.entry_id.in_(entries.scalar_subquery()))).rowcount
+        """Drop all lines of the audit log about images that are gone, where each was written before a moment.
+
+        ``limit`` is of images. They are found by the line about their deletion, which an index has.
+        """
+        later, line = audit.alias(), exists().where(images.c.image_id == audit.c.image_id)
+        gone = text(IMAGE_DELETED), audit.c.at < before, ~line
+        gone_for_good = ~exists().where(later.c.image_id == audit.c.image_id, later.c.at >= before)
+        query = select(audit.c.image_id).where(*gone, gone_for_good).order_by(audit.c.at).limit(limit)
+        image_ids = set(self._execute(query).scalars())
+        return self._execute(delete(audit).where(audit.c.image_id.in_(image_ids))).rowcount if image_ids else 0
 
 
 def _held(image_id: ImageId | ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

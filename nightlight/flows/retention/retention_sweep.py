@@ -6,7 +6,8 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
 ::
 
     lapsed      a band that nobody asserted again in time is unknown from now on; what was given out counts no more
-    superseded  an image that is ready and that its profile does not show (after a catalogue was restored, say)
+    superseded  an image that is ready and that its profile does not show (after a catalogue was restored, say); of more
+                than 100,000 images a slice each hour
     retention   what the policy keeps no longer is deleted, each picture by its own owner's age and region
     accounts    an account that was deactivated for too long is deleted, as by DELETE
     rows        what was erased before rows were removed, or was kept by a hold, is looked at again, and its rows go; so
@@ -52,6 +53,8 @@ _BATCH = 100
 LAPSED, SUPERSEDED, DELETED, ACCOUNTS, HOLDS_DUE = "lapsed", "superseded", "deleted", "accounts", "holds_due"
 # Rows of what was erased, and old lines of the audit log; rows that tell of work which is done.
 ROWS, RECORDS = "rows", "records"
+# Of many images a slice is looked at, another one each hour.
+_SLICE_S = 3600
 # Rows are small, and there are many of them.
 _RECORDS_BATCH = 1000
 _ACTOR = "retention"
@@ -163,7 +166,9 @@ class Sweep:
     def _supersede(self) -> int:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            image_ids = tx.images.inconsistent(limit=_BATCH)
+            slices = tx.images.slices()
+            hours = int(now.timestamp() // _SLICE_S)
+            image_ids = tx.images.inconsistent(limit=_BATCH, part=(hours % slices, slices))
             for image_id in image_ids:
                 change_state(tx, SUPERSEDE, image_id, now, actor="retention")
         return len(image_ids)
