@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import abuse_signals, canaries
@@ -45,6 +45,10 @@ class AbuseSignals(Rows):
             .limit(limit)
         )
         return [RecordedSignal(*row) for row in self._execute(query)]
+
+    def forget_before(self, moment: datetime) -> int:
+        """Drop who was not seen since a moment; return how many rows."""
+        return self._execute(delete(abuse_signals).where(abuse_signals.c.last_at < moment)).rowcount
 
     def plant(self, profile_id: ProfileId, now: datetime) -> None:
         """Make a profile a canary."""

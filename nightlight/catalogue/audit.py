@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert, select
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import audit
 from nightlight_core.ids import ImageId
+
+# No transaction stays open for so long.
+_LONGEST = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,14 @@ class AuditLog(Rows):
         return self._count(insert(audit).values(values).returning(audit.c.entry_id))
 
     def has(self, number: int) -> bool:
-        """Say whether the line with this number is here: it, and what was changed with it, may be seen."""
-        query = select(audit.c.entry_id).where(audit.c.entry_id == number)
-        return self._execute(query).one_or_none() is not None
+        """Say whether the line with this number was written: it, and what was changed with it, may be seen.
+
+        A line that is not here counts if a later one is older than a day: it was dropped, since no transaction lasts
+        that long.
+        """
+        query = select(audit.c.entry_id, audit.c.at).where(audit.c.entry_id >= number)
+        row = self._execute(query.order_by(audit.c.entry_id).limit(1)).one_or_none()
+        return row is not None and (row.entry_id == number or row.at < datetime.now(UTC) - _LONGEST)
 
     def of_image(self, image_id: ImageId) -> list[AuditEntry]:
         """Return the lines about one image, the oldest first."""

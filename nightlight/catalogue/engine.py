@@ -31,6 +31,7 @@ from nightlight.catalogue.imports import Imports
 from nightlight.catalogue.jobs import Jobs
 from nightlight.catalogue.known_recipes import Recipes
 from nightlight.catalogue.lifecycles import LifecycleRules
+from nightlight.catalogue.old_rows import OldRows
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
@@ -67,9 +68,9 @@ class Transaction:
     __slots__ = (
         "abuse_signals", "audit", "backlog", "blocks", "connection", "deletions_due", "erased_rows", "events",
         "exports", "feed", "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles",
-        "outbox", "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders",
-        "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedown_reviews", "takedowns",
-        "tombstones", "trace_jobs", "view_hashes",
+        "old_rows", "outbox", "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes",
+        "rerenders", "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedown_reviews",
+        "takedowns", "tombstones", "trace_jobs", "view_hashes",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -79,6 +80,7 @@ class Transaction:
         self.images = Images(connection)
         self.jobs = Jobs(connection)
         self.backlog = Backlog(connection)
+        self.old_rows = OldRows(connection)
         self.outbox = Outbox(connection)
         self.idempotency = IdempotencyKeys(connection)
         self.policies = Policies(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text
 
 from nightlight.catalogue.holds import ENDED
 from nightlight.catalogue.images import DELETED
@@ -14,7 +14,17 @@ from nightlight.catalogue.matching_schema import hash_list_matches, screenings, 
 from nightlight.catalogue.policy_schema import rerender_demand
 from nightlight.catalogue.retention_schema import erasures, held, holds, vaulted
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import audit, idempotency, images, jobs, profiles, renditions, revocations
+from nightlight.catalogue.schema import (
+    IMAGE_DELETED,
+    audit,
+    idempotency,
+    images,
+    jobs,
+    profiles,
+    renditions,
+    revocations,
+    written_keys,
+)
 from nightlight.catalogue.takedown_schema import takedown_matches, takedown_reviews, view_hashes
 from nightlight_core.ids import ImageId, ProfileId
 
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
 # What names an image, in an order that no foreign key forbids; traces' results and hashes are dropped before.
 _OF_IMAGE: tuple[Table, ...] = (
     revocations, renditions, screenings, hash_list_matches, takedown_matches, takedown_reviews, view_hashes,
-    trace_origins, rerender_demand, idempotency, erasures, held, jobs,
+    trace_origins, rerender_demand, idempotency, erasures, held, jobs, written_keys,
 )  # fmt: skip
 _JOBS = ("erase", "verify_erasure")
 
@@ -76,14 +86,16 @@ class ErasedRows(Rows):
         return sum(self._count(count) for count in counts)
 
     def forget_audit(self, before: datetime, *, limit: int) -> int:
-        """Drop lines of the audit log that were written before a moment about images that are gone."""
-        gone = (
-            audit.c.image_id.is_not(None),
-            audit.c.at < before,
-            ~exists().where(images.c.image_id == audit.c.image_id),
-        )
-        entries = select(audit.c.entry_id).where(*gone).order_by(audit.c.entry_id).limit(limit)
-        return self._execute(delete(audit).where(audit.c.entry_id.in_(entries.scalar_subquery()))).rowcount
+        """Drop all lines of the audit log about images that are gone, where each was written before a moment.
+
+        ``limit`` is of images. They are found by the line about their deletion, which an index has.
+        """
+        later, line = audit.alias(), exists().where(images.c.image_id == audit.c.image_id)
+        gone = text(IMAGE_DELETED), audit.c.at < before, ~line
+        gone_for_good = ~exists().where(later.c.image_id == audit.c.image_id, later.c.at >= before)
+        query = select(audit.c.image_id).where(*gone, gone_for_good).order_by(audit.c.at).limit(limit)
+        image_ids = set(self._execute(query).scalars())
+        return self._execute(delete(audit).where(audit.c.image_id.in_(image_ids))).rowcount if image_ids else 0
 
 
 def _held(image_id: ImageId | ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -31,6 +31,8 @@ PROFILE, NAME = "profile", "name"
 KEPT_S = 7200
 # Who missed more than so many begins anew too.
 MOST = 20_000
+# Old rows that are forgotten at once: every ten seconds, so 2,000 a second.
+MOST_FORGOTTEN = 20_000
 # With more transactions than so many, a cursor begins at the oldest one, and what came after is told again.
 MOST_OPEN = 100
 CURSOR_PATTERN = r"^[0-9]{1,18}\.[0-9]{1,12}(\.[0-9]{1,18}(-[0-9]{1,18}){0,99})?$"
@@ -83,9 +85,13 @@ class Feed(Rows):
             return FeedPage(str(upto), [], reset=True)
         return FeedPage(str(upto), list(dict.fromkeys((row[0], row[1]) for row in rows)), reset=False)
 
-    def forget(self) -> None:
-        """Forget what everybody has seen or will not ask for."""
-        self._execute(delete(changes).where(changes.c.at < self._now() - KEPT_S))
+    def forget(self, *, limit: int = MOST_FORGOTTEN) -> int:
+        """Forget a batch of what everybody has seen or will not ask for, the oldest first; return how many rows.
+
+        In batches, since the rows of a day without a schedule are more than a statement has time for.
+        """
+        old = select(changes.c.change_id).where(changes.c.at < self._now() - KEPT_S).order_by(changes.c.at).limit(limit)
+        return self._execute(delete(changes).where(changes.c.change_id.in_(old.scalar_subquery()))).rowcount
 
     def _position(self) -> tuple[_Cursor, int]:
         """Return where the next poll begins, and the highest number at which one could."""

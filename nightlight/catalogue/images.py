@@ -121,11 +121,30 @@ class Images(Rows):
         query = select(images.c.image_id).where(images.c.profile_id == profile_id, images.c.state == DELETED)
         return [ImageId(row.image_id) for row in self._execute(query)]
 
-    def inconsistent(self, *, limit: int) -> list[ImageId]:
-        """Return images that are ready and that their profile does not show, and hold their rows."""
+    def slices(self) -> int:
+        """Return into how many slices of about 100,000 rows or fewer the images fall: a power of sixteen."""
+        if self._connection.dialect.name != "postgresql":
+            return 1
+        estimate = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'images'::regclass"
+        rows, slices = int(self._connection.exec_driver_sql(estimate).scalar_one()), 1
+        while rows > slices * 100_000:
+            slices *= 16
+        return slices
+
+    def inconsistent(self, *, limit: int, part: tuple[int, int] = (0, 1)) -> list[ImageId]:
+        """Return images that are ready and that their profile does not show, and hold their rows.
+
+        ``part`` is which slice is looked at, of how many: no index knows such images.
+        """
+        number, slices = part
+        digits = len(f"{slices:x}") - 1
         joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
         query = select(images.c.image_id).select_from(joined).where(images.c.state == READY)
         query = query.where(profiles.c.current_image_id.is_distinct_from(images.c.image_id)).limit(limit)
+        if digits:
+            query = query.where(
+                images.c.image_id >= f"{number:0{digits}x}", images.c.image_id < f"{number:0{digits}x}g"
+            )
         rows = self._execute(query.with_for_update(of=images, skip_locked=True))
         return [ImageId(row.image_id) for row in rows]
 

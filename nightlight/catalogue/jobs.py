@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import case, func, insert, select, union_all, update
 
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import images, jobs
+from nightlight.catalogue.schema import images, jobs, written_keys
 from nightlight_core.errors import LeaseLost
 from nightlight_core.ids import ImageId, JobId, ProfileId, TraceId
 
@@ -128,8 +128,10 @@ class Jobs(Rows):
 
     def planned_keys(self, image_id: ImageId) -> list[str]:
         """Return every object key that any attempt at this image may have written."""
-        query = select(jobs.c.planned).where(jobs.c.image_id == image_id)
-        return sorted({key for row in self._execute(query) for key in row.planned})
+        of_jobs = select(jobs.c.planned).where(jobs.c.image_id == image_id)
+        of_old_jobs = select(written_keys.c.planned).where(written_keys.c.image_id == image_id)
+        # One statement: rows move from the one table to the other.
+        return sorted({key for row in self._execute(union_all(of_jobs, of_old_jobs)) for key in row.planned})
 
     def asked_at(self, lease: Lease) -> datetime:
         """Return when a job was asked for."""

@@ -126,3 +126,7 @@ class Policies(Rows):
         days = select(func.count(func.distinct(decision_counts.c.day))).where(*counted)
         by_cell = {cell: int(count) for cell, count in self._execute(cells.group_by(decision_counts.c.cell))}
         return by_cell, self._count(days)
+
+    def forget_counts(self, before: date) -> int:
+        """Drop the counts of days before one; return how many rows."""
+        return self._execute(delete(decision_counts).where(decision_counts.c.day < before)).rowcount

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, insert, select, text, update
 
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import profiles
+from nightlight.catalogue.schema import ASSERTED, profiles
 from nightlight_core.ids import ImageId, ProfileId
 
 LIVE = "live"
@@ -83,8 +83,9 @@ class Profiles(Rows):
 
     def lapse(self, before: datetime, band: str, *, limit: int) -> list[ProfileId]:
         """Give live profiles whose band was not asserted since ``before`` this band instead; return those."""
-        stale = (profiles.c.state == LIVE, profiles.c.asserted_at < before, profiles.c.band != band)
-        due = select(profiles.c.profile_id).where(*stale).order_by(profiles.c.profile_id).limit(limit)
+        # Written as the index is: it holds the few whose band has not lapsed and was asserted longest ago.
+        stale = text(ASSERTED), profiles.c.asserted_at < before, profiles.c.band != band
+        due = select(profiles.c.profile_id).where(*stale).order_by(profiles.c.asserted_at).limit(limit)
         lapsed = [ProfileId(row.profile_id) for row in self._execute(due.with_for_update(skip_locked=True))]
         self._execute(update(profiles).where(profiles.c.profile_id.in_(lapsed)).values(band=band))
         return lapsed

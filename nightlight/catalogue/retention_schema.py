@@ -5,7 +5,7 @@ They belong to the same ``metadata`` as those of ``schema``; a test holds all of
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, false
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, false, text
 
 from nightlight.catalogue.schema import Json, PlatformId, Serial, UtcDateTime, table
 
@@ -125,6 +125,9 @@ imports = table(
     Column("left_out", JSON(none_as_null=True)),
 )
 
+# Imported keys that nothing is made of any more, but for those that led to a picture.
+ENDED_IMPORT = "finished_at IS NOT NULL AND (state <> 'taken' OR key = '')"
+
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
 # is a hash of what was told, so that it is told once. After an erasure neither key nor profile is kept.
 import_items = table(
@@ -144,6 +147,12 @@ import_items = table(
     Column("finished_at", UtcDateTime),
     Index("ix_import_items_import_id_state", "import_id", "state"),
     Index("ix_import_items_profile_id", "profile_id"),
+    Index(
+        "ix_import_items_finished_at",
+        "finished_at",
+        postgresql_where=text(ENDED_IMPORT),
+        sqlite_where=text(ENDED_IMPORT),
+    ),
 )
 
 # A person's own data, asked for and made by a worker. ``object_key`` is empty once the object is gone; after an erasure

@@ -72,10 +72,19 @@ def table(name: str, *columns: SchemaItem, sqlite_autoincrement: bool = False) -
     return Table(name, metadata, *columns, sqlite_autoincrement=sqlite_autoincrement)
 
 
+def _partial(name: str, columns: tuple[str, ...], where: str) -> Index:
+    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
 def _of_deleted(name: str, column: str) -> Index:
     """Return the index of what is being erased: few rows of many."""
-    deleted = text("state = 'deleted'")
-    return Index(name, column, postgresql_where=deleted, sqlite_where=deleted)
+    return _partial(name, (column,), "state = 'deleted'")
+
+
+# Profiles whose band may lapse; images in a state that few are in; the last lines about images.
+ASSERTED = "state = 'live' AND band <> 'unknown'"
+RARE_STATE = "state NOT IN ('ready', 'superseded')"
+IMAGE_DELETED = "event = 'image.deleted'"
 
 
 profiles = table(
@@ -97,12 +106,8 @@ profiles = table(
     Column("created_at", UtcDateTime, nullable=False),
     # Since when the account is deactivated; empty while it is not.
     Column("deactivated_at", UtcDateTime),
-    Index(
-        "ix_profiles_deactivated_at",
-        "deactivated_at",
-        postgresql_where=text("deactivated_at IS NOT NULL"),
-        sqlite_where=text("deactivated_at IS NOT NULL"),
-    ),
+    _partial("ix_profiles_deactivated_at", ("deactivated_at",), "deactivated_at IS NOT NULL"),
+    _partial("ix_profiles_asserted_at", ("asserted_at",), ASSERTED),
     _of_deleted("ix_profiles_deleted", "profile_id"),
 )
 
@@ -132,6 +137,7 @@ images = table(
     Column("sealed_key", String(200)),
     UniqueConstraint("profile_id", "sequence"),
     _of_deleted("ix_images_deleted", "image_id"),
+    _partial("ix_images_state_created_at", ("state", "created_at"), RARE_STATE),
 )
 
 # A block may come before its profile.
@@ -252,6 +258,14 @@ jobs = table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Index("ix_jobs_state_lane_next_run_at", "state", "lane", "next_run_at"),
+    _partial("ix_jobs_finished_at", ("finished_at",), "finished_at IS NOT NULL"),
+)
+
+# Object keys that jobs on an image may have written whose own rows are gone.
+written_keys = table(
+    "written_keys",
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("planned", Json, nullable=False),
 )
 
 outbox = table(
@@ -285,13 +299,15 @@ changes = table(
     sqlite_autoincrement=True,
 )
 
-# Triggers made by the migrations refuse UPDATE here, and DELETE of all but what is about an image that is gone.
+# Triggers made by the migrations refuse UPDATE here, and DELETE of all but what is about an image that is gone or older
+# than a year.
 audit = table(
     "audit",
     Column("entry_id", Serial, primary_key=True, autoincrement=True),
-    Column("at", UtcDateTime, nullable=False),
+    Column("at", UtcDateTime, nullable=False, index=True),
     Column("event", String(64), nullable=False),
     Column("image_id", String(32), index=True),
     Column("actor", String(128), nullable=False),
     Column("detail", Json, nullable=False),
+    _partial("ix_audit_deleted", ("at",), IMAGE_DELETED),
 )

@@ -67,9 +67,9 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "blocks": _to(service=_PUT_AND_TAKE, operator=_TAKE_AWAY),
     "proof_revocations": _to(service=_QUEUE, schedule=_TAKE_AWAY, operator=_TAKE_AWAY),
     "canaries": _to(service=_ADD),
-    "abuse_signals": _to(service=_WRITE, operator=_TAKE_AWAY),
+    "abuse_signals": _to(service=_WRITE, schedule=(f"{_S} (last_at)", _D), operator=_TAKE_AWAY),
     "events": _to(service=_ADD, worker=_ADD, keeper=_ADD, schedule=_QUEUE, operator=_ADD),
-    "trace_jobs": _to(service=_QUEUE, worker=_CHANGE, schedule=_CHANGE),
+    "trace_jobs": _to(service=_QUEUE, worker=(_S, _U, _D), schedule=_CHANGE),
     "trace_origins": _to(service=_TAKE_AWAY, worker=_PUT_AND_TAKE, schedule=_TAKE_AWAY),
     # Rows are locked by who reads them for a decision, which asks for the right to write.
     "hash_lists": _to(worker=_WRITE, schedule=_WRITE, operator=_WRITE),
@@ -85,6 +85,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "takedown_revision": _to(service=_CHANGE, worker=_CHANGE, operator=_READ),
     "view_hashes": _to(worker=_QUEUE),
     "jobs": _to(service=_ADD, worker=_QUEUE, schedule=_WRITE, imports=_ADD, keeper=_ADD, operator=_ADD),
+    "written_keys": _to(worker=_QUEUE),
     "outbox": _to(service=_ADD, worker=_ADD, schedule=_QUEUE, imports=_ADD, keeper=_ADD, operator=_ADD),
     "idempotency": _to(service=_PUT_AND_TAKE, worker=_PUT_AND_TAKE, schedule=_TAKE_AWAY, operator=_TAKE_AWAY),
     "policy_bundles": _to(service=_ADD, worker=_READ, schedule=_READ, operator=_READ),
@@ -94,10 +95,10 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "recipes": _to(service=_READ, worker=_ADD, operator=_READ),
     "rerenders": _to(service=_READ, worker=_WRITE, operator=_WRITE),
     "rerender_demand": _to(service=_QUEUE, worker=_TAKE_AWAY, operator=_READ),
-    "decision_counts": _to(service=_WRITE, operator=_READ),
+    "decision_counts": _to(service=_WRITE, schedule=(f"{_S} (day)", _D), operator=_READ),
     # Written by triggers, as whoever wrote what they watch.
     "changes": _to(service=_ADD, worker=_ADD, schedule=_PUT_AND_TAKE, keeper=_ADD, operator=_ADD),
-    # Another trigger lets it drop lines about images that are gone.
+    # Another trigger lets it drop lines about images that are gone, and lines of more than a year ago.
     "audit": {**dict.fromkeys(SqlRole, _ADD), SqlRole.WORKER: _PUT_AND_TAKE},
     "receipts": _to(service=_READ, worker=_ADD, keeper=_ADD, operator=_READ),
     "receipt_head": _to(worker=_CHANGE, keeper=_CHANGE, operator=_READ),
@@ -107,10 +108,10 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "holds": _to(service=_WRITE, worker=_CHANGE, keeper=_CHANGE, schedule=_READ, operator=(_S, _I, f"{_U} (state)")),
     "held": _to(service=_ADD, worker=_TAKE_AWAY, keeper=_READ, operator=_ADD),
     "vaulted": _to(service=_READ, worker=_ADD, keeper=_TAKE_AWAY, operator=_READ),
-    "sweeps": _to(worker=_CHANGE, schedule=_ADD, operator=_WRITE),
+    "sweeps": _to(worker=(_S, _U, _D), schedule=_ADD, operator=_WRITE),
     # A profile that is deleted is forgotten in what imports told of keys that they left out.
     "imports": _to(service=(_S, f"{_U} (left_out)"), worker=(_S, f"{_U} (left_out)"), imports=_READ, operator=_WRITE),
-    "import_items": _to(service=_WRITE, worker=_CHANGE, imports=_WRITE, operator=_WRITE),
+    "import_items": _to(service=_WRITE, worker=(_S, _U, _D), imports=_WRITE, operator=_WRITE),
     # What a worker wrote of an export bounds how many are made: the service may not write it anew.
     "exports": _to(
         service=(_S, _I, f"{_U} (state, profile_id)"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, func, select
 
-from nightlight.catalogue.jobs import DONE, FAILED
+from nightlight.catalogue.jobs import DONE, FAILED, LEASED, QUEUED
 from nightlight.catalogue.policy_schema import decision_counts
 from nightlight.catalogue.retention_schema import holds, receipts, sweeps
 from nightlight.catalogue.rows import Rows
@@ -42,7 +42,7 @@ class Statistics(Rows):
 
     def open(self, kind: str, period: Period) -> int:
         """Return how many jobs of a kind that were asked for in the period are not done."""
-        open_ = jobs.c.kind == kind, jobs.c.state != DONE, _within(jobs.c.created_at, period)
+        open_ = jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED, FAILED)), _within(jobs.c.created_at, period)
         return self._count(select(func.count()).where(*open_))
 
     def failures(self, period: Period) -> dict[tuple[str, str], int]:
@@ -62,6 +62,8 @@ class Statistics(Rows):
 
         They are by the image's state, its profile's state, the image's band, and its profile's region.
         """
+        if self._connection.dialect.name == "postgresql":  # it reads every row, and nobody waits for it but an operator
+            self._connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         totals: Counter[tuple[str, str, str, str]] = Counter()
         kinds = images.c.state, profiles.c.state, images.c.band, profiles.c.region
         owned = images.join(profiles, profiles.c.profile_id == images.c.profile_id)

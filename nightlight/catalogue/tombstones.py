@@ -9,10 +9,19 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, text, tuple_, update
 
 from nightlight.catalogue.retention_schema import tombstones
 from nightlight.catalogue.rows import Rows
+
+# Keys are few and tombstones many: from each key to the next.
+_KEYS = """
+WITH RECURSIVE keys (key_id) AS (
+  SELECT min(key_id) FROM tombstones
+  UNION ALL SELECT (SELECT min(t.key_id) FROM tombstones t WHERE t.key_id > keys.key_id) FROM keys
+    WHERE keys.key_id IS NOT NULL)
+SELECT key_id FROM keys WHERE key_id IS NOT NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,17 @@ class Tombstones(Rows):
 
     def unreadable(self, key_ids: Collection[str], *, since: datetime | None = None) -> dict[str, int]:
         """Return how many tombstones each key wrote that is not among ``key_ids``, of those written ``since``."""
-        query = select(tombstones.c.key_id, func.count()).where(tombstones.c.key_id.not_in(key_ids))
+        lost = self._keys() - set(key_ids)
+        if not lost:
+            return {}
+        query = select(tombstones.c.key_id, func.count()).where(tombstones.c.key_id.in_(lost))
         if since is not None:
             query = query.where(tombstones.c.erased_at >= since)
         return {row[0]: row[1] for row in self._execute(query.group_by(tombstones.c.key_id))}
+
+    def _keys(self) -> set[str]:
+        """Return the ids of all keys that wrote tombstones, by one look into the index for each."""
+        return set(self._connection.scalars(text(_KEYS)))
 
     def every(self) -> dict[str, datetime]:
         """Return when each was erased, by the text of its subject."""

@@ -12,7 +12,7 @@ from typing import get_type_hints
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from nightlight.settings import pictures, process, storage, viewers
+from nightlight.settings import pictures, process, records, storage, viewers
 from nightlight.settings.base import secrets_dir
 from nightlight_core.errors import SettingsRefused
 
@@ -25,6 +25,7 @@ class Settings:
     retention: storage.RetentionSettings
     export: storage.ExportSettings
     erasure: storage.ErasureSettings
+    records: records.RecordSettings
     catalogue: storage.CatalogueSettings
     queue: process.QueueSettings
     store: storage.StoreSettings

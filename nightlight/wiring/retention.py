@@ -163,6 +163,7 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder, left
         leftovers=leftovers,
         earlier=lambda: policy.current().earlier,
         approvers=settings.retention.hold_approvers,
+        records=settings.records,
     )
 
 

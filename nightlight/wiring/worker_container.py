@@ -235,6 +235,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
             clock,
             subjects,
             lambda: most_days(policy.current().compiled.retention, ERASED),
+            settings.records,
         ),
         sweep=sweep,
         rerenders=RerenderFeeder(catalogue, clock, lambda: rendering.wanted(policy.current().wanted_recipes)),

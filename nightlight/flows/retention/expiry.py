@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from nightlight.flows.takedowns.notice_copies import replace_copy
 from nightlight.flows.takedowns.review import REVIEWS_WAIT
 from nightlight.flows.traces.requests import delete_trace
 from nightlight.jobs import kinds
+from nightlight.settings.records import RecordSettings
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -33,7 +34,10 @@ _EXPORTS_LIVE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Runs beside the reconciler. ``erasure_days`` gives the days that the policy allows an erasure to take."""
+    """Runs beside the reconciler. ``erasure_days`` gives the days that the policy allows an erasure to take.
+
+    Of figures and of abuse signals, ``records`` has the days.
+    """
 
     catalogue: Catalogue
     idempotency_hours: int
@@ -41,6 +45,7 @@ class Expiry:
     clock: Clock
     hasher: SubjectHasher
     erasure_days: Callable[[], int] = lambda: 1
+    records: RecordSettings = field(default_factory=RecordSettings)
 
     def run_once(self) -> None:
         """Delete a batch of what has expired, and count the erasures and takedown notices that are overdue."""
@@ -60,6 +65,8 @@ class Expiry:
                 replace_copy(tx, notice, None, now)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
+            tx.abuse_signals.forget_before(now - timedelta(days=self.records.signals_days))
+            tx.policies.forget_counts((now - timedelta(days=self.records.figures_days)).date())
             tx.proof_revocations.forget_before(now - PROOFS_LIVE)
             for takedown_id in tx.takedowns.stale(now - _ABANDONED, limit=_BATCH):
                 tx.takedowns.set(takedown_id, state=FAILED, reason="never_acknowledged")

@@ -103,7 +103,7 @@ class RemoveErasedRows:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.tombstones.forget_before(now - timedelta(days=self.tombstone_days))
-            lines = tx.erased_rows.forget_audit(now - timedelta(days=self.audit_days()), limit=_BATCH * 10)
+            lines = tx.erased_rows.forget_audit(now - timedelta(days=self.audit_days()), limit=_BATCH)
             owned = tx.erased_rows.images_left_over(limit=_BATCH)
             for image_id in owned:
                 enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=timedelta())

@@ -6,18 +6,20 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
 ::
 
     lapsed      a band that nobody asserted again in time is unknown from now on; what was given out counts no more
-    superseded  an image that is ready and that its profile does not show (after a catalogue was restored, say)
+    superseded  an image that is ready and that its profile does not show (after a catalogue was restored, say); of more
+                than 100,000 images a slice each hour
     retention   what the policy keeps no longer is deleted, each picture by its own owner's age and region
     accounts    an account that was deactivated for too long is deleted, as by DELETE
     rows        what was erased before rows were removed, or was kept by a hold, is looked at again, and its rows go; so
                 do lines of the audit log about images that are gone          (flows.retention.remove_rows)
+    records     rows that tell of work which is done, once they are old            (catalogue.old_rows)
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from nightlight.catalogue import images
 from nightlight.catalogue.deletions_due import EVIDENCE, DueDate
 from nightlight.catalogue.image_states import STATES as STATES_OF_IMAGES
 from nightlight.catalogue.image_states import SUPERSEDE
+from nightlight.catalogue.old_rows import RecordAges
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.delete import StillDue
@@ -34,6 +37,7 @@ from nightlight.flows.pictures.revoke import withdraw
 from nightlight.flows.retention.tags import DEACTIVATED, STATES
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
+from nightlight.settings.records import RecordSettings
 from nightlight_core.errors import NotFound
 from nightlight_core.ids import ImageId
 
@@ -47,8 +51,12 @@ if TYPE_CHECKING:
 
 _BATCH = 100
 LAPSED, SUPERSEDED, DELETED, ACCOUNTS, HOLDS_DUE = "lapsed", "superseded", "deleted", "accounts", "holds_due"
-# Rows of what was erased, and old lines of the audit log.
-ROWS = "rows"
+# Rows of what was erased, and old lines of the audit log; rows that tell of work which is done.
+ROWS, RECORDS = "rows", "records"
+# Of many images a slice is looked at, another one each hour.
+_SLICE_S = 3600
+# Rows are small, and there are many of them.
+_RECORDS_BATCH = 1000
 _ACTOR = "retention"
 # States of images that go with their account.
 _NO_EVIDENCE = STATES_OF_IMAGES.keys() - {*EVIDENCE}
@@ -66,6 +74,7 @@ class Sweep:
     leftovers: Callable[[], int]
     earlier: Callable[[], Sequence[Table]] = tuple
     approvers: Collection[str] = frozenset()
+    records: RecordSettings = field(default_factory=RecordSettings)
 
     def begin(self, *, actor: str) -> str:
         """Begin a run and return its id."""
@@ -104,7 +113,7 @@ class Sweep:
             row = tx.sweeps.get(lease.other_id, lock=True)
             if row is None or row.state == DONE:
                 return "nothing"
-            more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED, ACCOUNTS, ROWS))
+            more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED, ACCOUNTS, ROWS, RECORDS))
             counts_so_far = {**Counter(row.counts) + counts, HOLDS_DUE: counts[HOLDS_DUE]}
             tx.sweeps.write(row.sweep_id, counts_so_far, row.batches + 1, finished_at=None if more else now)
             if more:
@@ -118,6 +127,7 @@ class Sweep:
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
         done[ACCOUNTS] = self._delete_accounts()
         done[ROWS] = self.leftovers()
+        done[RECORDS] = self.drop_records()
         now = self.runner.clock()
         with self.runner.catalogue.reading() as tx:
             done[HOLDS_DUE] = sum(hold.may_end(now, self.approvers) for hold in tx.legal_holds.open())
@@ -125,6 +135,18 @@ class Sweep:
         metrics.LAPSED.inc(done[LAPSED])
         metrics.HOLDS_DUE.set(done[HOLDS_DUE])
         return done
+
+    def drop_records(self) -> int:
+        """Drop a batch of each kind of rows that tell of work which is done, and are old; return how many."""
+        now, days = self.runner.clock(), self.records
+        old = RecordAges(
+            jobs=now - timedelta(days=days.jobs_days),
+            imports=now - timedelta(days=days.imports_days),
+            audit=now - timedelta(days=days.audit_days),
+            figures=now - timedelta(days=days.figures_days),
+        )
+        with self.runner.catalogue.transaction() as tx:
+            return sum(tx.old_rows.drop(old, now, limit=_RECORDS_BATCH).values())
 
     def _lapse(self) -> int:
         now = self.runner.clock()
@@ -144,7 +166,9 @@ class Sweep:
     def _supersede(self) -> int:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            image_ids = tx.images.inconsistent(limit=_BATCH)
+            slices = tx.images.slices()
+            hours = int(now.timestamp() // _SLICE_S)
+            image_ids = tx.images.inconsistent(limit=_BATCH, part=(hours % slices, slices))
             for image_id in image_ids:
                 change_state(tx, SUPERSEDE, image_id, now, actor="retention")
         return len(image_ids)
