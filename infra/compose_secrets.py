@@ -96,9 +96,13 @@ def write_all(root: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    path.write_bytes(content)
-    path.chmod(_READ_BY_ALL)
+    """Write in one step: processes that run read it again."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.chmod(_READ_BY_ALL)
+    part.replace(path)
 
 
 if __name__ == "__main__":

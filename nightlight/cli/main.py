@@ -35,6 +35,7 @@ from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
 from nightlight.cli.restore_commands import purge_restored
+from nightlight.cli.rotate_command import rotate
 from nightlight.cli.status_command import status
 from nightlight.cli.sweep_commands import sweep
 
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys and tokens for development; rotation of keys.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
 policy_init.register(policy_commands.app)
 policy_compare.register(policy_commands.app)
@@ -70,6 +71,7 @@ app.command()(status)
 app.command()(sweep)
 app.command()(rerender)
 app.command()(report)
+keys_app.command()(rotate)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

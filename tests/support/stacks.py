@@ -87,7 +87,7 @@ class Embedded:
 
     @property
     def environment(self):
-        return self._stack.environment
+        return {**key_commands.environment(self.folder), **self._stack.environment}
 
     def as_role(self, _role):
         """Return the variables of a command."""
