@@ -242,6 +242,30 @@ def catalogue_upgrade() -> None:
     typer.echo("the catalogue is up to date")
 
 
+@catalogue_app.command("downgrade")
+def catalogue_downgrade(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: what the newest migration added is dropped.")] = False,
+) -> None:
+    """Take the newest migration back, with everything that was written to what it added.
+
+    It is not needed to go back to the release before: its processes work with an expanded schema. Stop every process of
+    the newer release first.
+
+    Example: `NIGHTLIGHT_CATALOGUE_URL=postgresql+psycopg://... nightlight catalogue downgrade --yes`
+    """
+    from nightlight.catalogue.migrate import downgrade
+    from nightlight.settings import Settings
+    from nightlight.wiring.components import build_catalogue
+    from nightlight_core.errors import InvalidInput
+
+    if not yes:
+        raise InvalidInput("what the newest migration added would be dropped, with its data: say --yes")
+    catalogue = build_catalogue(Settings())
+    revision = downgrade(catalogue.engine)
+    catalogue.close()
+    typer.echo(f"the catalogue is at {revision}")
+
+
 @catalogue_app.command("grants")
 def catalogue_grants(
     apply: Annotated[

@@ -63,13 +63,15 @@ def test_a_file_that_is_no_ring_leaves_the_last_one_until_it_is_one_again(live, 
     ring, path = live.ring("urls", key("a"), VARIABLE), tmp_path / VARIABLE.lower()
     replace_file(path, text)
     look(live, clock)
-    assert list(ring.value.keys) == ["a1"] and ring.failure
+    assert list(ring.value.keys) == ["a1"]
+    assert ring.failure
     path.unlink()
     look(live, clock)
     assert list(ring.value.keys) == ["a1"]
     replace_file(path, key("c"))
     look(live, clock)
-    assert list(ring.value.keys) == ["c1"] and ring.failure is None
+    assert list(ring.value.keys) == ["c1"]
+    assert ring.failure is None
 
 
 def test_a_change_within_the_same_moment_is_seen_by_the_file_it_is(live, clock, tmp_path):
@@ -113,18 +115,21 @@ def test_the_placeholder_goes_by_the_names_of_all_keys():
     names = ObjectNames(*parse_name_keys(plain, "x").keys.values())
     before = names.placeholder()
     names.use(*ring.keys.values())
-    assert names.placeholder() != before and names.placeholders() == (names.placeholder(), before)
+    assert names.placeholder() != before
+    assert names.placeholders() == (names.placeholder(), before)
 
 
 def test_a_platforms_process_follows_the_file_of_relation_keys(tmp_path, clock):
     path = tmp_path / "relations"
     path.write_text(key("a"))
     ring = RingFile(path, elapsed=clock)
-    assert list(ring) == ["a1"] and len(ring) == 1
+    assert list(ring) == ["a1"]
+    assert len(ring) == 1
     replace_file(path, f"{key('b')},{key('a')}")
-    assert list(ring.items())[0][0] == "a1"
+    assert next(iter(ring.items()))[0] == "a1"
     clock.now += 1
-    assert next(iter(ring.items())) == ("b1", b"b" * 32) and ring["a1"] == b"a" * 32
+    assert next(iter(ring.items())) == ("b1", b"b" * 32)
+    assert ring["a1"] == b"a" * 32
 
 
 def test_ids_of_a_ring_are_what_its_file_says(tmp_path):

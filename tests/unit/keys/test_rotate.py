@@ -58,7 +58,7 @@ def urls(keys):
 
 
 def ids(form):
-    return [key.rpartition("-")[0] for key in form.keys()]
+    return [key.rpartition("-")[0] for key in form]
 
 
 def test_the_three_steps_follow_each_other_and_each_waits_for_what_it_needs(urls):
@@ -67,25 +67,33 @@ def test_the_three_steps_follow_each_other_and_each_waits_for_what_it_needs(urls
 
     early = urls.run()
     assert (early.step, early.done, ids(urls.form)) == (Step.PROMOTE, False, ["d1", "d2"])
-    assert "http://a" in early.refused and "http://b" in early.refused
+    assert "http://a" in early.refused
+    assert "http://b" in early.refused
     urls.read(0)
     one = urls.run()
-    assert not one.done and "http://b" in one.refused and "http://a" not in one.refused
+    assert not one.done
+    assert "http://b" in one.refused
+    assert "http://a" not in one.refused
     urls.read()
     promoted = urls.run()
-    assert promoted.done and ids(urls.form) == ["d2", "d1"]
+    assert promoted.done
+    assert ids(urls.form) == ["d2", "d1"]
     assert "another key is still in use" in promoted.note  # they have read it, and sign with the other
 
     late = urls.run()
-    assert (late.step, late.done) == (Step.RETIRE, False) and "still in use" in late.refused
+    assert (late.step, late.done) == (Step.RETIRE, False)
+    assert "still in use" in late.refused
     urls.read()
     soon = urls.run()
-    assert not soon.done and soon.not_before == NOW + URLS.life and ids(urls.form) == ["d2", "d1"]
+    assert not soon.done
+    assert soon.not_before == NOW + URLS.life
+    assert ids(urls.form) == ["d2", "d1"]
     urls.now += URLS.life - timedelta(seconds=1)
     assert not urls.run().done
     urls.now += timedelta(seconds=1)
     retired = urls.run()
-    assert retired.done and ids(urls.form) == ["d2"]
+    assert retired.done
+    assert ids(urls.form) == ["d2"]
     assert urls.run(dry_run=True).step is Step.ADD
 
 
@@ -115,13 +123,15 @@ def test_a_key_of_the_same_id_and_another_value_is_another_key(urls):
     urls.run("add")
     waiting = urls.form.keys()[1]
     urls.processes = [ProcessKeys("http://a", {"urls": [urls.form.keys()[0], "d2-00000000"]})]
-    assert not urls.run("promote").done and waiting not in urls.processes[0].keys["urls"]
+    assert not urls.run("promote").done
+    assert waiting not in urls.processes[0].keys["urls"]
 
 
 def test_a_key_that_waits_can_be_taken_back_and_none_can_be_added_beside_it(urls):
     urls.run("add")
     assert "waits" in urls.run("add").refused
-    assert urls.run("retire").done and ids(urls.form) == ["d1"]
+    assert urls.run("retire").done
+    assert ids(urls.form) == ["d1"]
 
 
 def test_a_former_key_is_not_promoted_again_by_mistake(urls):
@@ -140,8 +150,10 @@ def test_a_key_of_which_nothing_is_recorded_is_neither_promoted_nor_retired_by_i
         urls.run()
     urls.read()
     refused = urls.run("retire")  # its time counts from now
-    assert not refused.done and refused.not_before == NOW + URLS.life
-    assert urls.run("promote").done and ids(urls.form) == ["d7", "d1"]
+    assert not refused.done
+    assert refused.not_before == NOW + URLS.life
+    assert urls.run("promote").done
+    assert ids(urls.form) == ["d7", "d1"]
 
 
 def test_a_dry_run_writes_nothing(urls):
@@ -179,7 +191,9 @@ def test_a_key_whose_products_last_is_kept_for_reading(keys):
     world.run("promote")
     world.read()
     retired = world.run()
-    assert retired.done and "kept for reading" in retired.note and ids(world.form) == ["m2", "m1"]
+    assert retired.done
+    assert "kept for reading" in retired.note
+    assert ids(world.form) == ["m2", "m1"]
     assert list(retired.keys.values()) == [KeyState.CURRENT, KeyState.KEPT]
     assert world.run(dry_run=True).step is Step.ADD
 
@@ -208,9 +222,11 @@ def test_a_seal_key_is_with_the_workers_before_anything_is_sealed_to_it(tmp_path
         kind.parse((tmp_path / name).read_text(), "x") for kind, name in ((Sealer, "public"), (Opener, "private"))
     )
     assert sealer.key_id == "s2"
-    assert opener.open(*sealer.seal(b"new")) == b"new" and opener.open(*old) == b"picture"
+    assert opener.open(*sealer.seal(b"new")) == b"new"
+    assert opener.open(*old) == b"picture"
     world.read(ring="seal_public")
-    assert world.run("retire").done and ids(form) == ["s2", "s1"]
+    assert world.run("retire").done
+    assert ids(form) == ["s2", "s1"]
 
 
 def test_a_public_key_is_published_before_its_private_half_signs(keys):
@@ -219,14 +235,16 @@ def test_a_public_key_is_published_before_its_private_half_signs(keys):
     world = World(RotatedKeys("publisher", "publisher", None, timedelta(0)), form)
     first = SigningKey.read(form.private).key_id
     world.run("add")
-    assert set(PublicKeys.read(form.public).keys) > {first} and SigningKey.read(form.private).key_id == first
+    assert set(PublicKeys.read(form.public).keys) > {first}
+    assert SigningKey.read(form.private).key_id == first
     assert stat.S_IMODE(form.public.stat().st_mode) == 0o644  # whoever could read it still can
     assert stat.S_IMODE(form.next.stat().st_mode) == 0o600
     assert not world.run("promote").done
     world.read()
     assert world.run("promote").done
     second = SigningKey.read(form.private)
-    assert second.key_id != first and not form.next.exists()
+    assert second.key_id != first
+    assert not form.next.exists()
     PublicKeys.read(form.public).verify(second.key_id, second.sign(b"x"), b"x", "x")
     world.still = ["bundle 3 is signed with it"]
     assert "bundle 3" in world.run("retire").refused
@@ -250,7 +268,8 @@ def test_a_root_is_trusted_before_its_leaf_signs(tmp_path):
     world.processes = [ProcessKeys("http://a", {"c2pa_roots": added.root_ids, "c2pa": [old.key_id]})]
     assert world.run("promote").done
     new = SigningCredential.read(chain, key, root)
-    assert new.key_id != old.key_id and len(new.root_ids) == 2
+    assert new.key_id != old.key_id
+    assert len(new.root_ids) == 2
     assert json.loads((tmp_path / "now/rotations.json").read_text())["c2pa"]
 
 
