@@ -106,9 +106,9 @@ class LiveKeys:
                 if not file.look():
                     continue
                 if file.failure is not None:
-                    logs.get("keys").error("keys.not_read", ring=name, detail=file.failure)
+                    logs.get("keys").error("keys.not_read", detail=f"{name}: {file.failure}")
                 else:
-                    logs.get("keys").info("keys.read_again", ring=name)
+                    logs.get("keys").info("keys.read_again", detail=name)
         finally:
             self._lock.release()
 
@@ -118,7 +118,7 @@ class LiveKeys:
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 - the next look may do
-                logs.get("keys").error("keys.not_read", ring="", detail=type(error).__name__)
+                logs.get("keys").error("keys.not_read", detail=type(error).__name__)
 
     def loaded(self) -> dict[str, list[str]]:
         """Return the ids of the keys that are in use, by ring; the one that signs stands first."""

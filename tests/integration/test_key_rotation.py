@@ -131,6 +131,11 @@ def written(stack, image_id, column):
         return set(tx.connection.execute(query.where(images.c.image_id == image_id)).scalars())
 
 
+def tombstone_keys(stack):
+    with stack.catalogue.reading() as tx:
+        return list(tx.connection.execute(select(tombstones.c.key_id)).scalars())
+
+
 def test_urls(stack, client, watcher, rotate):
     assert through(rotate, watcher, "urls") == "d2"
     eventually(lambda: "d2" in watcher.key_ids)
@@ -205,8 +210,7 @@ def test_erasure_and_receipts(stack, client, watcher, rotate):
     client.delete_profile("erased")
     (receipt,) = eventually(lambda: client.receipts(image_id))[:1]
     assert receipt["key_id"] == key_id
-    with stack.catalogue.reading() as tx:
-        written_by = eventually(lambda: list(tx.connection.execute(select(tombstones.c.key_id)).scalars()))
+    written_by = eventually(lambda: tombstone_keys(stack))
     assert {name.partition("-")[0] for name in written_by} == {"e2"}
     out = stack.folder / "receipts.jsonl"
     environment = stack.as_role("operator")
@@ -233,7 +237,7 @@ def test_publisher_and_safety(stack, client, watcher, rotate, tmp_path):
     activate(1, 600)
     through(rotate, watcher, "publisher")
     assert "bundle 1" in rotate("publisher", code=2)["refused"]
-    activate(2, 500)
+    activate(2, 120)
     watcher.more_rounds()
     assert "bundle 1" in rotate("publisher", code=2)["refused"]  # it can be brought back
     through(rotate, watcher, "safety")
@@ -399,7 +403,11 @@ def test_seal_keys_go_to_the_workers_before_anything_is_sealed_to_them(nodes):
         assert rotated(environment, "seal", *folders, *named)["step"] == "add"
         assert sealed_to(upload(client, "sealed-meanwhile", seed=12)) == "s1"
         assert rotated(environment, "seal", *folders, *named, "--wait", "10")["step"] == "promote"
-        nodes.hand_over("service-2", "nightlight_store_seal_public_key")
+        refused = rotated(environment, "seal", *folders, *named, "--wait", "3", code=2)["refused"]
+        assert nodes.second in refused
+        assert worker in refused  # it seals what it imports
+        for other in ("service-2", "worker"):
+            nodes.hand_over(other, "nightlight_store_seal_public_key")
         eventually(lambda: sealed_to(upload(client, f"sealed-{time.time():.0f}", seed=13)) == "s2")
         # What was sealed before opens as it did.
         again = ["rerender", "--profile", "sealed-before", "--wait-s", "120"]
