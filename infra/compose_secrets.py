@@ -85,7 +85,7 @@ def write_all(root: Path) -> None:
     for name in PASSWORDS:  # letters and digits only: some go into URLs
         passwords[name] = passwords.get(name) or secrets.token_hex(24)
     every = key_commands.environment(keys)
-    passwords["EDGE_SIGNING_KEYS"] = every["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"]
+    passwords.pop("EDGE_SIGNING_KEYS", None)  # of an earlier release: the edge has a file now
     environment.write_text("".join(f"{name}={value}\n" for name, value in passwords.items()), "utf-8")
     private_folder(keys / "run")
     for process in GIVEN:
@@ -93,12 +93,18 @@ def write_all(root: Path) -> None:
     edge = keys / "run" / "edge"
     edge.mkdir(exist_ok=True)
     _write(edge / "placeholder.webp", placeholder_bytes())
+    ring = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
+    write_folder(keys / "run" / "edge-keys", {ring: every[ring]})
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    path.write_bytes(content)
-    path.chmod(_READ_BY_ALL)
+    """Write in one step: processes that run read it again."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.chmod(_READ_BY_ALL)
+    part.replace(path)
 
 
 if __name__ == "__main__":

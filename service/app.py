@@ -60,6 +60,7 @@ def create_app(services: ServiceContainer) -> FastAPI:
             "count": services.counter.run,
             "change-feed": services.change_feed.run,
             "emergency": services.emergency.run,
+            "keys": services.keys.run,
         }
         threads = [threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()]
         for thread in threads:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from nightlight import logs, metrics
 
 Readiness = Callable[[], dict[str, str]]
+Keys = Callable[[], dict[str, list[str]]]
 
 
 class _Server(ThreadingHTTPServer):
@@ -19,8 +20,11 @@ class _Server(ThreadingHTTPServer):
         logs.get("health").warning("health.not_answered", detail=type(sys.exception()).__name__)
 
 
-def serve(host: str, port: int, readiness: Readiness) -> ThreadingHTTPServer | None:
-    """Answer health requests in a thread of this process; 0 as the port turns it off."""
+def serve(host: str, port: int, readiness: Readiness, keys: Keys = dict) -> ThreadingHTTPServer | None:
+    """Answer health requests in a thread of this process; 0 as the port turns it off.
+
+    ``keys`` are the ids of the keys that this process has read, by ring.
+    """
     if port == 0:
         return None
 
@@ -35,7 +39,8 @@ def serve(host: str, port: int, readiness: Readiness) -> ThreadingHTTPServer | N
             elif self.path == "/readyz":
                 parts = readiness()
                 ready = all(state == "ok" for state in parts.values())
-                body = json.dumps({"status": "ok" if ready else "unavailable", "parts": parts}).encode()
+                state = {"status": "ok" if ready else "unavailable", "parts": parts, "keys": keys()}
+                body = json.dumps(state).encode()
                 self._answer(200 if ready else 503, body, "application/json")
             elif self.path == "/metrics":
                 data, content_type = metrics.exposition()

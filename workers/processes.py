@@ -74,8 +74,14 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     threading.Thread(target=_look_at_rerenders, args=(services.rerenders,), name="rerenders", daemon=True).start()
     every_s = settings.retention.sweep_s
     threading.Thread(target=_look_at_index, args=(services.search, every_s), name="index", daemon=True).start()
-    services.put_placeholder()
-    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app, SqlRole.WORKER))
+    services.follow_names()
+    _follow_keys(services)
+    health.serve(
+        settings.worker.health_host,
+        settings.worker.health_port,
+        _readiness(services, app, SqlRole.WORKER),
+        services.keys.loaded,
+    )
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
     bound_shutdown(settings.worker.shutdown_s)
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
@@ -83,6 +89,11 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     )
     return 0
+
+
+def _follow_keys(services: WorkerContainer) -> None:
+    """Read keys again when they change, for as long as this process lives; children do it before each task."""
+    threading.Thread(target=services.keys.run, args=(threading.Event(),), name="keys", daemon=True).start()
 
 
 def _look_at_lists(screening: Screening) -> None:
@@ -127,8 +138,10 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
         settings.worker.health_host,
         settings.worker.schedule_health_port,
         _readiness(services, app, SqlRole.SCHEDULE),
+        services.keys.loaded,
     )
     stop = _stop()
+    _follow_keys(services)
     logs.get("schedule").info("schedule.starting")
     begin = partial(services.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(

@@ -50,7 +50,9 @@ def _die_with_the_parent(**_kwargs: object) -> None:
 
 def _task(kind: JobKind) -> Task[Any, Any]:
     def run(self: Task[Any, Any], job_id: str) -> None:
-        handler = services.get().handlers[kind]
+        parts = services.get()
+        parts.keys.look()
+        handler = parts.handlers[kind]
         if handler is None:  # a worker without lists, say: one that can do it does, once the job is due again
             return
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))

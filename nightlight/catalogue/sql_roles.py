@@ -121,8 +121,9 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     ),
     "lifecycles": _to(operator=_WRITE),
     "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
-    # Alembic's own: every process looks whether the schema is its own.
+    # Alembic's own, and ours: every process looks whether it works with the schema.
     "alembic_version": dict.fromkeys(SqlRole, _READ),
+    "schema_state": dict.fromkeys(SqlRole, _READ),
 }
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,39}")
 

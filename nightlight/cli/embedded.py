@@ -97,7 +97,7 @@ class EmbeddedStack:
 
     def _start(self) -> None:
         key_commands.init(self._data_dir)
-        self.environment.update(key_commands.environment(self._data_dir))
+        self.environment.update(key_commands.live_environment(self._data_dir))
         catalogue = Catalogue(embedded_catalogue_url(self._data_dir))
         migrate.upgrade(catalogue.engine)
         catalogue.close()
@@ -117,7 +117,7 @@ class EmbeddedStack:
             self._logs.append(output)
         child = subprocess.Popen(  # noqa: S603 - our own programs
             command,
-            env={**self._sealing(name), **os.environ, **self.environment},
+            env={**self._sealing(name), **_without_rings(), **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -142,6 +142,11 @@ class EmbeddedStack:
             if time.monotonic() > end:
                 raise Unavailable(f"{name} was not ready within {START_S:.0f} s")
             time.sleep(0.05)
+
+
+def _without_rings() -> dict[str, str]:
+    """Return this process's environment without the rings, which are this deployment's own, in files."""
+    return {name: value for name, value in os.environ.items() if name.lower() not in key_commands.RINGS}
 
 
 def free_port() -> int:

@@ -25,6 +25,7 @@ DIFFERENCES_OF = {
     "buckets fix": "something could not be mended",
     "erase": "the workers were not done in time; they go on",
     "export": "it is still being made; the workers go on",
+    "keys rotate": "the step would break something now: nothing was changed",
     "lifecycle drift": "something has changed since it was applied",
     "lifecycle plan": "there is something to do",
     "lifecycle retag": "the workers were not done in time; they go on",

@@ -15,15 +15,21 @@ from nightlight.settings.viewers import AuthSettings
 from nightlight.store import sealing
 from nightlight_core.clock import system_clock
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.files import private_file, private_folder, read_text
+from nightlight_core.files import private_file, private_folder, read_text, replace_file
 from nightlight_core.keyring import KeyRing
 
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
-DELIVERY = "delivery.json"
-WATERMARK_KEYS = "invisible_watermark.json"
-RELATIONS = "relations.json"
-ERASURE = "erasure.json"
+# Files as NIGHTLIGHT_SECRETS_DIR has them: name, the first key's id (none: one key alone), and where it was before.
+SECRETS = "secrets"
+RELATIONS = "nightlight_relations_keys"
+RINGS = {
+    "nightlight_delivery_signing_keys": ("d1", "delivery.json", "signing_keys"),
+    "nightlight_delivery_name_key": (None, "delivery.json", "name_key"),
+    "nightlight_invisible_watermark_keys": ("m1", "invisible_watermark.json", "keys"),
+    RELATIONS: ("r1", "relations.json", "keys"),
+    "nightlight_erasure_keys": ("e1", "erasure.json", "keys"),
+}
 # Originals are sealed to the public one; workers open them with the private one.
 SEAL = "seal.json"
 # Who signs bundles, and who approves what opens: two teams, so two keys.
@@ -46,14 +52,7 @@ def init(data_dir: Path) -> Path:
             private, public = generate_key()
             _write(folder / private_name, private)
             _write(folder / public_name, public)
-    if not (folder / DELIVERY).exists():
-        _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
-    if not (folder / WATERMARK_KEYS).exists():
-        _write(folder / WATERMARK_KEYS, {"keys": f"m1:{_secret()}"})
-    if not (folder / RELATIONS).exists():
-        _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
-    if not (folder / ERASURE).exists():
-        _write(folder / ERASURE, {"keys": f"e1:{_secret()}"})
+    _init_rings(folder)
     if not (folder / SEAL).exists():
         (opens, seals), (keeper_opens, vault_seals) = sealing.generate_seal_keys(), sealing.generate_seal_keys()
         pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
@@ -64,6 +63,19 @@ def init(data_dir: Path) -> Path:
             folder / PROVENANCE, certificates.SigningAlgorithm.ED25519, system_clock()
         )
     return folder
+
+
+def _init_rings(folder: Path) -> None:
+    """Make the rings that are not there; those of an earlier release, in JSON, are carried over."""
+    secrets_folder = private_folder(folder / SECRETS)
+    for name, (key_id, before, field) in RINGS.items():
+        path = secrets_folder / name
+        if path.exists():
+            continue
+        kept = _read(folder / before)[field] if (folder / before).exists() else None
+        replace_file(path, kept or (f"{key_id}:{_secret()}" if key_id else _secret()))
+    for before in {before for _, before, _ in RINGS.values()}:
+        (folder / before).unlink(missing_ok=True)
 
 
 def _keep_private(data_dir: Path, folder: Path) -> None:
@@ -81,23 +93,27 @@ def _keep_private(data_dir: Path, folder: Path) -> None:
 
 def relation_keys(data_dir: Path) -> dict[str, bytes]:
     """Return the development keys that sign relation proofs."""
-    text = _read(data_dir / "keys" / RELATIONS)["keys"]
-    return dict(KeyRing.parse(text, RELATIONS).keys)
+    return dict(KeyRing.parse(_secrets(data_dir / "keys")[RELATIONS], RELATIONS).keys)
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """Return the ``NIGHTLIGHT_*`` variables that point to the keys in ``data_dir``."""
+    """Return the ``NIGHTLIGHT_*`` variables that point to the keys in ``data_dir``, the rings by their values."""
+    rings = {name.upper(): text for name, text in _secrets(data_dir.resolve() / "keys").items()}
+    return {**key_files(data_dir), **rings}
+
+
+def live_environment(data_dir: Path) -> dict[str, str]:
+    """Return the same with the rings in files, so that whoever has these variables follows a rotation."""
+    return {**key_files(data_dir), "NIGHTLIGHT_SECRETS_DIR": str(data_dir.resolve() / "keys" / SECRETS)}
+
+
+def key_files(data_dir: Path) -> dict[str, str]:
+    """Return the variables of keys that are files by themselves."""
     folder = data_dir.resolve() / "keys"
-    delivery = _read(folder / DELIVERY)
     return {
         "NIGHTLIGHT_AUTH_JWKS": str(folder / JWKS),
         "NIGHTLIGHT_POLICY_PUBLISHER_KEYS": str(folder / f"{PUBLISHER}.jwks.json"),
         "NIGHTLIGHT_POLICY_SAFETY_KEYS": str(folder / f"{SAFETY}.jwks.json"),
-        "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
-        "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
-        "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS": _read(folder / WATERMARK_KEYS)["keys"],
-        "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
-        "NIGHTLIGHT_ERASURE_KEYS": _read(folder / ERASURE)["keys"],
         "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str(folder / f"{RECEIPTS}.private.jwk.json"),
         "NIGHTLIGHT_PROVENANCE_CHAIN": str(folder / PROVENANCE / certificates.CHAIN_FILE),
         "NIGHTLIGHT_PROVENANCE_KEY": str(folder / PROVENANCE / certificates.LEAF_KEY_FILE),
@@ -137,6 +153,14 @@ def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: floa
         now=system_clock(),
         life=timedelta(hours=hours),
     )
+
+
+def _secrets(folder: Path) -> dict[str, str]:
+    """Return the text of each ring, by the name of its file."""
+    try:
+        return {name: read_text(folder / SECRETS / name).strip() for name in RINGS}
+    except (OSError, ValueError) as error:
+        raise SettingsRefused(f"{folder} lacks keys; make them with `nightlight keys init`") from error
 
 
 def _secret() -> str:

@@ -35,6 +35,7 @@ from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
 from nightlight.cli.restore_commands import purge_restored
+from nightlight.cli.rotate_command import rotate
 from nightlight.cli.status_command import status
 from nightlight.cli.sweep_commands import sweep
 
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys and tokens for development; rotation of keys.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
 policy_init.register(policy_commands.app)
 policy_compare.register(policy_commands.app)
@@ -70,6 +71,7 @@ app.command()(status)
 app.command()(sweep)
 app.command()(rerender)
 app.command()(report)
+keys_app.command()(rotate)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 
@@ -238,6 +240,30 @@ def catalogue_upgrade() -> None:
     upgrade(catalogue.engine)
     catalogue.close()
     typer.echo("the catalogue is up to date")
+
+
+@catalogue_app.command("downgrade")
+def catalogue_downgrade(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: what the newest migration added is dropped.")] = False,
+) -> None:
+    """Take the newest migration back, with everything that was written to what it added.
+
+    It is not needed to go back to the release before: its processes work with an expanded schema. Stop every process of
+    the newer release first.
+
+    Example: `NIGHTLIGHT_CATALOGUE_URL=postgresql+psycopg://... nightlight catalogue downgrade --yes`
+    """
+    from nightlight.catalogue.migrate import downgrade
+    from nightlight.settings import Settings
+    from nightlight.wiring.components import build_catalogue
+    from nightlight_core.errors import InvalidInput
+
+    if not yes:
+        raise InvalidInput("what the newest migration added would be dropped, with its data: say --yes")
+    catalogue = build_catalogue(Settings())
+    revision = downgrade(catalogue.engine)
+    catalogue.close()
+    typer.echo(f"the catalogue is at {revision}")
 
 
 @catalogue_app.command("grants")

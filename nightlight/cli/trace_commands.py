@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.files import read_image
 from nightlight.cli.output import local_actor, print_json, print_table, progress, say, write_csv
-from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
+from nightlight.delivery.collusion import LeakedRendition, accuse_by_keys, least_agreements
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.traces.results import result_as_json
 from nightlight.settings import Settings
@@ -21,7 +21,7 @@ from nightlight.settings.base import require
 from nightlight.wiring.operator_tools import open_trace_search
 from nightlight_core.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight_core.files import lines
-from nightlight_core.keyring import decode_key
+from nightlight_core.keyring import parse_name_keys
 
 if TYPE_CHECKING:
     from nightlight.flows.traces.search import TraceSearch
@@ -94,19 +94,20 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
 
     A tier with one variant gives the same to everybody, so its copies say nothing.
     """
-    key = ObjectNames(decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)).variant_key
+    ring = parse_name_keys(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)
+    keys = [ObjectNames(key).variant_key for key in ring.keys.values()]
     leaked = [
         LeakedRendition(answer["origins"][0]["image_id"], answer["watermark"]["variant"])
         for answer in answers
         if answer["origins"] and answer["origins"][0]["variants"] > 1 and _beyond_doubt(answer["watermark"])
     ]
-    accused, considered = accuse(key, leaked, viewers, false_accusation=false_accusation)
+    accused, considered = accuse_by_keys(keys, leaked, viewers, false_accusation=false_accusation)
     pictures = len({leak.image_id for leak in leaked})
     return {
         "accused": [asdict(leak) for leak in accused],
         "viewers": considered,
         "pictures": pictures,
-        "agreements_needed": least_agreements(pictures, considered, false_accusation),
+        "agreements_needed": least_agreements(pictures, considered, false_accusation / len(keys)),
     }
 
 

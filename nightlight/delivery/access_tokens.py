@@ -95,6 +95,11 @@ class AccessVerifier:
         # Tokens that were good lately, until when, and by which set of keys: checking one takes 0.1 ms.
         self._good: dict[str, tuple[Caller, float, KeySet]] = {}
 
+    def keys(self) -> dict[str, bytes]:
+        """Return the public keys that were read last, raw, by id."""
+        held = self._source.held
+        return {key_id: key.public_bytes_raw() for key_id, key in held.keys.items()} if held is not None else {}
+
     def try_cached(self, token: str) -> Caller | None:
         """Return the caller that a token which was good lately names, by the set of keys that is held now.
 

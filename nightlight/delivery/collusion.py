@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nightlight_core.decisions.variants import VARIANTS, length_prefixed, variant_drawn
 
@@ -80,6 +80,24 @@ def accuse(
         if least is not None and score >= least
     ]
     return sorted(accused, key=lambda leak: (-leak.agreements, leak.viewer)), len(scores)
+
+
+def accuse_by_keys(
+    keys: Sequence[bytes], leaked: Sequence[LeakedRendition], viewers: Sequence[str], *, false_accusation: float = 1e-3
+) -> tuple[list[AccusedViewer], int]:
+    """Return the same where variants were chosen by several keys, one after the other.
+
+    Each key is tried with its part of ``false_accusation`` (the union bound again): copies of before a rotation and
+    after it speak for themselves.
+    """
+    found: dict[str, AccusedViewer] = {}
+    considered = 0
+    for key in keys:
+        accused, considered = accuse(key, leaked, viewers, false_accusation=false_accusation / len(keys))
+        for viewer in accused:
+            by_all = replace(viewer, chance=min(1.0, viewer.chance * len(keys)))
+            found[viewer.viewer] = min(found.get(viewer.viewer, by_all), by_all, key=lambda leak: leak.chance)
+    return sorted(found.values(), key=lambda leak: (-leak.agreements, leak.viewer)), considered
 
 
 def _chance(agreements: int, pictures: int, viewers: int) -> float:

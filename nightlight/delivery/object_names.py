@@ -27,13 +27,17 @@ MANIFEST_TYPE = "application/c2pa"
 
 
 class ObjectNames:
-    """Derives names from one secret key."""
+    """Derives names from a secret key. Keys of before are for names that were given by them."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_former", "_key")
 
-    def __init__(self, key: bytes) -> None:
-        """Take a key of at least 32 bytes."""
-        self._key = key
+    def __init__(self, key: bytes, *former: bytes) -> None:
+        """Take a key of at least 32 bytes, and other keys that names were or will be derived from."""
+        self._key, self._former = key, former
+
+    def use(self, key: bytes, *former: bytes) -> None:
+        """Derive from another key from now on."""
+        self._key, self._former = key, former
 
     def rendition(self, image_id: ImageId, tier: str, generation: int, recipe: str, variant: int = 0) -> str:
         """Return the name of a rendition: the same inputs give the same name, any other input another."""
@@ -51,6 +55,10 @@ class ObjectNames:
     def placeholder(self) -> str:
         """Return the name that the placeholder goes by: of the same shape as all others."""
         return self._encoded("placeholder")
+
+    def placeholders(self) -> tuple[str, ...]:
+        """Return all names that the placeholder goes by, the one that is given out first."""
+        return self.placeholder(), *(ObjectNames(key).placeholder() for key in self._former)
 
     def _encoded(self, *parts: str) -> str:
         return base64.b32encode(self._derive(*parts)[:_BYTES]).decode().lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from nightlight.imaging.header import Header
+    from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
     from nightlight.imaging.pipeline import Pipeline
     from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.visible_watermark import VisibleWatermark
     from nightlight.settings import Settings
     from nightlight.watermark.detect import DetectionResult
+    from nightlight_core.live_files import LiveFile
 
 _KEYS = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
 # The shorter side in pixels at which a trace reads a found copy.
@@ -50,10 +52,11 @@ class FoundCopy:
 class Renderer:
     """The pipeline of a worker process, with its sandbox and its face detector; built in the child, on first use."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Keep the settings; nothing is loaded yet."""
-        self._settings = settings
+    def __init__(self, settings: Settings, watermark_keys: LiveFile[KeyRing] | None = None) -> None:
+        """Keep the settings; nothing is loaded yet. ``watermark_keys`` may change; unset: they are the settings'."""
+        self._settings, self._live = settings, watermark_keys
         self._pipeline: Pipeline | None = None
+        self._writes_with: KeyRing | None = None
         self._sandbox: Sandbox | None = None
 
     def check(self, recipes: tuple[Recipe, ...] = ()) -> str:
@@ -167,9 +170,10 @@ class Renderer:
             self._sandbox = self._pipeline = None
 
     def _built(self) -> Pipeline:
+        if self._pipeline is not None and self._writes_with is not self._watermark_keys() and self._live is not None:
+            self._pipeline = replace(self._pipeline, invisible_watermark=self._writer())
         if self._pipeline is None:
             from nightlight.imaging.face import FaceDetector
-            from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
             from nightlight.imaging.pipeline import Pipeline
             from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 
@@ -181,15 +185,20 @@ class Renderer:
                 slow_s=self._settings.upload.slow_decode_cpu_s,
             )
             self._sandbox = Sandbox(limits, require_seccomp=self._requires_seccomp())
-            ring = self._watermark_keys()
             self._pipeline = Pipeline(
                 caps=upload_caps(self._settings.upload),
                 decoder=self._sandbox,
                 face_finder=FaceDetector(),
                 visible_watermark=self._visible_watermark(),
-                invisible_watermark=InvisibleWatermarkWriter(ring.keys[ring.signing_id]) if ring else None,
+                invisible_watermark=self._writer(),
             )
         return self._pipeline
+
+    def _writer(self) -> InvisibleWatermarkWriter | None:
+        from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
+
+        self._writes_with = ring = self._watermark_keys()
+        return InvisibleWatermarkWriter(ring.keys[ring.signing_id]) if ring else None
 
     def _check_formats(self) -> None:
         from nightlight.imaging.decoders import available_formats
@@ -227,6 +236,8 @@ class Renderer:
         return ""
 
     def _watermark_keys(self) -> KeyRing | None:
+        if self._live is not None:
+            return self._live.value
         keys = self._settings.invisible_watermark.keys
         return KeyRing.parse(keys.get_secret_value(), _KEYS) if keys else None
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -70,6 +71,17 @@ class CertificateChain:
             fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
         )
 
+    def check_key(self, key_pem: str) -> None:
+        """Raise SettingsRefused unless a private key in PEM is the leaf's."""
+        form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        leaf = x509.load_pem_x509_certificates(self.pem.encode())[0]
+        try:
+            own = serialization.load_pem_private_key(key_pem.encode(), None).public_key().public_bytes(*form)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SettingsRefused(f"the key of the certificate cannot be read ({type(error).__name__})") from error
+        if own != leaf.public_key().public_bytes(*form):
+            raise SettingsRefused("the private key is not that of the certificate")
+
     def check(self, clock: Clock) -> None:
         """Raise CertificateExpired unless the leaf is valid now and for a day to come."""
         now = clock()
@@ -80,6 +92,15 @@ class CertificateChain:
     def days_left(self, clock: Clock) -> float:
         """Return for how many days the leaf may still sign; negative once it may not."""
         return (self.not_after - MARGIN - clock()) / timedelta(days=1)
+
+
+def root_ids(pem: str) -> list[str]:
+    """Return what the certificates in PEM are told apart by in reports; none where it cannot be read."""
+    try:
+        roots = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        return []
+    return [f"root-{root.fingerprint(hashes.SHA256()).hex()[:8]}" for root in roots]
 
 
 def create_development_chain(folder: Path, algorithm: SigningAlgorithm, now: datetime) -> None:

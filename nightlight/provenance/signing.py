@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
-from nightlight.provenance.certificates import CertificateChain, SigningAlgorithm
+from nightlight.provenance.certificates import CertificateChain, SigningAlgorithm, root_ids
 from nightlight.provenance.manifest import ManifestClaims, manifest_definition, padded_definition
 from nightlight.provenance.verify import (
     ManifestState,
@@ -65,7 +65,20 @@ class SigningCredential:
     def read(cls, chain: Path, key: Path | SignBytes, anchors: Path | None) -> SigningCredential:
         """Read a chain, trust anchors and a key that is no function from PEM files; raises SettingsRefused."""
         pem, sign = (_text(key), None) if isinstance(key, Path) else (None, key)
-        return cls(CertificateChain.read(chain), pem, sign, _text(anchors) if anchors is not None else None)
+        read = CertificateChain.read(chain)
+        if pem is not None:
+            read.check_key(pem)
+        return cls(read, pem, sign, _text(anchors) if anchors is not None else None)
+
+    @property
+    def key_id(self) -> str:
+        """Return what the leaf is told apart by in reports."""
+        return f"leaf-{self.chain.fingerprint[:8]}"
+
+    @property
+    def root_ids(self) -> list[str]:
+        """Return the same of the trust anchors."""
+        return root_ids(self.anchors or "")
 
 
 def _text(path: Path) -> str:
@@ -89,6 +102,13 @@ class ManifestSigner:
         self._room, self._no_stamps_until = _ROOM, 0.0
         # Characters that pad manifests of one shape to the room, but for a few bytes: learned from the last one.
         self._padding: dict[tuple[object, bool], int] = {}
+
+    def use(self, credential: SigningCredential) -> None:
+        """Sign with another credential from now on."""
+        with self._lock:
+            self._credential, self._contexts, self._reader_context = credential, {}, None
+            self._room, self._padding = _ROOM, {}
+        metrics.CERTIFICATE_DAYS.set(credential.chain.days_left(self._clock))
 
     def sign(self, data: bytes, media_type: str, claims: ManifestClaims, *, embed: bool) -> SignedRendition:
         """Return a rendition with its manifest, embedded or beside it, verified: trusted where there are anchors.

@@ -21,9 +21,9 @@ _KEY = b"nightlight-erasure-key/1"
 _KEY_HEX = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SubjectHasher:
-    """Hashes profile ids. The ring's first key writes; all are looked for."""
+    """Hashes profile ids. The ring's first key writes; all are looked for. Another ring may take its place."""
 
     ring: KeyRing
 

@@ -279,7 +279,7 @@ class ErasureSettings(BaseSettings):
 
     keys: SecretStr | None = None
     """Key ring of the service, the workers and the schedule, as `id:base64,id:base64`: the first makes the hashes in
-    tombstones and receipts. Rotate in three steps (add at the end, promote, retire), and keep each old one for
+    tombstones and receipts. `nightlight keys rotate erasure` rotates it, and keeps each old one for
     `NIGHTLIGHT_ERASURE_KEEP_DAYS` more: without it nobody can purge a restored backup of whom it erased."""
     keep_days: int = Field(default=400, ge=8, le=36_500)
     """Days that a tombstone is kept. Not less than the longest days of `NIGHTLIGHT_RETENTION_RESIDUALS`: as long as a

@@ -31,10 +31,11 @@ class DeliverySettings(BaseSettings):
 
     signing_keys: SecretStr | None = None
     """Key ring of the URL signatures: `id:base64,id:base64`, ids of two characters, keys of at least 32 bytes. The
-    first signs; all verify. Rotate in three steps: add the new key at the end, everywhere; promote it to the front;
-    retire the old one."""
+    first signs; all verify. `nightlight keys rotate urls` rotates it: a new key that is put first at once breaks
+    URLs."""
     name_key: SecretStr | None = None
-    """Base64 key, at least 32 bytes, from which the opaque names of renditions are derived."""
+    """Base64 key, at least 32 bytes, from which the opaque names of renditions are derived; or a ring of such keys, of
+    which the first names what is new. `nightlight keys rotate names` makes one of a key."""
     base_url: str = "http://127.0.0.1:8080"
     """Scheme and host that viewers fetch pictures from."""
     urls: UrlKind = UrlKind.SIGNED

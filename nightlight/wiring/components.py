@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
+from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.policies.active_policy import share_key_from
 from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.policy.checks import failed_checks
@@ -19,10 +20,11 @@ from nightlight.settings.base import require
 from nightlight.settings.process import Deployment, Environment
 from nightlight.settings.storage import StoreKind
 from nightlight.store.interface import PutOnly
+from nightlight.wiring.live_keys import LiveKeys, signing_key_ids
 from nightlight_core.errors import PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
-from nightlight_core.keyring import KeyRing, decode_key
-from nightlight_core.policy.public_keys import PublicKeys
+from nightlight_core.keyring import KeyRing, decode_key, parse_name_keys
+from nightlight_core.live_files import LiveFile
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.notifications import ImportNotifications
@@ -114,7 +116,7 @@ def own_buckets(settings: Settings) -> tuple[str, ...]:
     return store.originals_bucket, store.renditions_bucket, store.exports_bucket, store.vault_bucket
 
 
-def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
+def receipt_issuer(settings: Settings, live: LiveKeys | None = None) -> ReceiptIssuer | None:
     """Return what signs receipts of erasures, None where there is no key for it; raise SettingsRefused."""
     from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
     from nightlight.policy.signing import SigningKey
@@ -124,10 +126,14 @@ def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
         return None
     named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
     residuals = tuple((what.strip(), int(days)) for what, _, days in named)
-    return ReceiptIssuer(SigningKey.read(concern.receipt_key), residuals)
+    path = concern.receipt_key
+    file = (live or LiveKeys()).add("receipts", [path], lambda: SigningKey.read(path), {"receipts": signing_key_ids})
+    issuer = ReceiptIssuer(file.value, residuals)
+    file.then(lambda key: setattr(issuer, "key", key))
+    return issuer
 
 
-def subject_hasher(settings: Settings) -> SubjectHasher:
+def subject_hasher(settings: Settings, live: LiveKeys | None = None) -> SubjectHasher:
     """Return what hashes whoever is erased; raise SettingsRefused where there is no key, or a backup outlives it."""
     from nightlight.retention.erasure_subjects import SubjectHasher
 
@@ -136,7 +142,10 @@ def subject_hasher(settings: Settings) -> SubjectHasher:
     if longest > concern.keep_days:
         message = f"NIGHTLIGHT_RETENTION_RESIDUALS names copies of {longest} days: NIGHTLIGHT_ERASURE_KEEP_DAYS must be"
         raise SettingsRefused(f"{message} as many, not {concern.keep_days}")
-    return SubjectHasher(KeyRing.parse(require(concern.keys, variable), variable))
+    file = (live or LiveKeys()).ring("erasure", require(concern.keys, variable), variable)
+    hasher = SubjectHasher(file.value)
+    file.then(lambda ring: setattr(hasher, "ring", ring))
+    return hasher
 
 
 def s3_access(settings: Settings) -> S3Access:
@@ -202,26 +211,31 @@ def proved_pack(folder: Path) -> Compiled:
     return compiled
 
 
-def policy_holder(settings: Settings, catalogue: Catalogue, clock: Clock, *, decides: bool = True) -> PolicyHolder:
+def policy_holder(
+    settings: Settings, catalogue: Catalogue, clock: Clock, live: LiveKeys | None = None, *, decides: bool = True
+) -> PolicyHolder:
     """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved.
 
     ``decides`` False is for commands that read the policy and decide for no profile: they need no key for that.
     """
     compiled = proved_pack(settings.policy.folder)
-    concern = settings.policy
+    concern, live, names = settings.policy, live or LiveKeys(), None
     if not decides:
         share_key = b""
     elif concern.share_key:
         share_key = decode_key(concern.share_key.get_secret_value(), "NIGHTLIGHT_POLICY_SHARE_KEY")
     else:
-        share_key = share_key_from(name_key(settings))
-    publishers = public_keys(concern.publisher_keys)
-    return PolicyHolder(catalogue, compiled, publishers, poll_s=concern.poll_s, share_key=share_key, clock=clock)
+        names = name_keys(settings, live)
+        share_key = _share_key(names.value)
+    publishers = live.public_keys("publisher", concern.publisher_keys)
+    holder = PolicyHolder(catalogue, compiled, publishers, poll_s=concern.poll_s, share_key=share_key, clock=clock)
+    if names is not None:
+        names.then(lambda ring: holder.use_share_key(_share_key(ring)))
+    return holder
 
 
-def public_keys(path: Path | None) -> PublicKeys | None:
-    """Return the keys of a JWKS file, or None where none is set."""
-    return PublicKeys.read(path) if path is not None else None
+def _share_key(names: KeyRing) -> bytes:
+    return share_key_from(names.keys[names.signing_id])
 
 
 def declared_words(policy: PolicyHolder) -> dict[str, tuple[str, ...]]:
@@ -230,7 +244,15 @@ def declared_words(policy: PolicyHolder) -> dict[str, tuple[str, ...]]:
     return {**vocabulary.attributes, "assurance": vocabulary.assurances}
 
 
-def name_key(settings: Settings) -> bytes:
-    """Return the key that names are derived from; raise SettingsRefused."""
+def name_keys(settings: Settings, live: LiveKeys) -> LiveFile[KeyRing]:
+    """Return the keys that names are derived from, the one of new names first; raise SettingsRefused."""
     variable = "NIGHTLIGHT_DELIVERY_NAME_KEY"
-    return decode_key(require(settings.delivery.name_key, variable), variable)
+    return live.ring("names", require(settings.delivery.name_key, variable), variable, parse_name_keys)
+
+
+def object_names(settings: Settings, live: LiveKeys) -> ObjectNames:
+    """Return what names renditions, which follows its keys; raise SettingsRefused."""
+    file = name_keys(settings, live)
+    names = ObjectNames(*file.value.keys.values())
+    file.then(lambda ring: names.use(*ring.keys.values()))
+    return names

@@ -12,7 +12,8 @@ from nightlight.settings.base import require
 from nightlight.settings.process import Deployment, Environment
 from nightlight.settings.storage import StoreKind
 from nightlight.settings.viewers import ProviderKind, UrlKind
-from nightlight.wiring.components import name_key
+from nightlight.wiring.components import object_names
+from nightlight.wiring.live_keys import LiveKeys, plain
 from nightlight_core.decisions.quotas import InProcess, Limits
 from nightlight_core.decisions.relation_resolver import UNPROVED, RelationResolver
 from nightlight_core.decisions.url_signing import HmacUrlSigner, RingDayKeys, UrlSigner
@@ -40,13 +41,15 @@ class UrlSigning:
     signer: UrlSigner
 
 
-def url_signing(settings: Settings) -> UrlSigning:
+def url_signing(settings: Settings, live: LiveKeys) -> UrlSigning:
     """Build the signing and verification of URLs; raises SettingsRefused for missing or malformed keys."""
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
-    ring = RingDayKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
+    file = live.ring("urls", require(settings.delivery.signing_keys, variable), variable)
+    ring = RingDayKeys(file.value)
+    file.then(ring.use)
     signer = HmacUrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
-    return UrlSigning(ObjectNames(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer)
+    return UrlSigning(object_names(settings, live), ring, signer, _presigner(settings) if presigned else signer)
 
 
 def _presigner(settings: Settings) -> Presigner:
@@ -64,12 +67,23 @@ def _presigner(settings: Settings) -> Presigner:
     return Presigner(host, "", store.region, key, secret, most)
 
 
-def relation_resolver(settings: Settings) -> RelationResolver:
+def relation_resolver(settings: Settings, live: LiveKeys) -> RelationResolver:
     """Return what settles relations; raise SettingsRefused for keys or a provider that cannot be."""
     concern = settings.relations
     variable = "NIGHTLIGHT_RELATIONS_KEYS"
-    keys = KeyRing.parse(concern.keys.get_secret_value(), variable).keys if concern.keys else {}
+    keys: dict[str, bytes] = {}
+    if concern.keys:
+        file = live.ring("relation", plain(concern.keys) or "", variable)
+        keys.update(file.value.keys)
+        file.then(lambda ring: _follow(keys, ring))
     return RelationResolver(keys, _provider(concern), concern.leeway_s, _notice_relations)
+
+
+def _follow(keys: dict[str, bytes], ring: KeyRing) -> None:
+    """Make ``keys`` those of a ring; what stands in both is there all the while."""
+    keys.update(ring.keys)
+    for key_id in keys.keys() - ring.keys.keys():
+        del keys[key_id]
 
 
 def _notice_relations(what: str, count: int, detail: str) -> None:

@@ -19,6 +19,7 @@ from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
 from nightlight.wiring.components import open_catalogue, policy_holder, s3_access
+from nightlight.wiring.live_keys import LiveKeys
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
@@ -38,7 +39,7 @@ def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterat
         yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue, clock), clock)
 
 
-def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
+def manifest_signing(settings: Settings, clock: Clock, live: LiveKeys | None = None) -> ManifestSigner | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import ManifestSigner, SigningCredential
     from nightlight.settings.base import require
@@ -48,8 +49,17 @@ def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
         return None
     kept = remote_signing_key(settings)
     key = kept.sign if kept else Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
-    credential = SigningCredential.read(provenance.chain, key, provenance.anchors)
-    return ManifestSigner(credential, clock, tsa_url=provenance.tsa_url)
+    chain, anchors = provenance.chain, provenance.anchors
+    paths = [path for path in (chain, key, anchors) if isinstance(path, Path)]
+    file = (live or LiveKeys()).add(
+        "c2pa",
+        paths,
+        lambda: SigningCredential.read(chain, key, anchors),
+        {"c2pa": lambda credential: [credential.key_id], "c2pa_roots": lambda credential: credential.root_ids},
+    )
+    signer = ManifestSigner(file.value, clock, tsa_url=provenance.tsa_url)
+    file.then(signer.use)
+    return signer
 
 
 def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:

@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 from nightlight.retention.bucket_policies import WORKER
 from nightlight.settings import Settings
 from nightlight.settings.storage import SealMode, ServerKind, StoreKind
+from nightlight.wiring.live_keys import LiveKeys
 from nightlight_core.errors import SealKeyMissing, SettingsRefused
+from nightlight_core.live_files import public_fingerprint
 
 if TYPE_CHECKING:
     from nightlight.store.interface import Open, Seal
+    from nightlight.store.sealing import Opener, Sealer
 
 
 def server_kind(settings: Settings) -> ServerKind:
@@ -41,7 +44,7 @@ def must_seal(settings: Settings) -> bool:
     )
 
 
-def sealer(settings: Settings) -> Seal | None:
+def sealer(settings: Settings, live: LiveKeys | None = None) -> Seal | None:
     """Return what seals originals, None where they are not sealed; raise SettingsRefused where there is no key."""
     key = settings.store.seal_public_key
     if not must_seal(settings):
@@ -55,13 +58,19 @@ def sealer(settings: Settings) -> Seal | None:
         raise SettingsRefused(message)
     from nightlight.store.sealing import Sealer
 
-    return Sealer.parse(key.get_secret_value(), "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY").seal
+    variable = "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY"
+    file = (live or LiveKeys()).secret("seal_public", key.get_secret_value(), variable, Sealer.parse, _sealer_ids)
+
+    def seal(data: bytes) -> tuple[bytes, str]:
+        return file.value.seal(data)
+
+    return seal
 
 
-def import_sealer(settings: Settings) -> Seal | None:
+def import_sealer(settings: Settings, live: LiveKeys | None = None) -> Seal | None:
     """Return what seals the originals that workers import; where there is no key, those jobs wait for one."""
     if not must_seal(settings) or settings.store.seal_public_key is not None:
-        return sealer(settings)
+        return sealer(settings, live)
 
     def missing(_data: bytes) -> tuple[bytes, str]:
         raise SealKeyMissing("NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY is not set: this worker takes no pictures in")
@@ -99,9 +108,25 @@ def sealed_from(settings: Settings, identity: str) -> bool:
     return settings.store.vault_seal_public_key is not None and settings.store.seal is not SealMode.OFF
 
 
-def opener(settings: Settings) -> Open:
+def opener(settings: Settings, live: LiveKeys | None = None) -> Open:
     """Return what opens sealed originals; raise SettingsRefused."""
     from nightlight.store.sealing import Opener
 
     keys = settings.store.seal_private_keys
-    return Opener.parse(keys.get_secret_value() if keys else None, "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS").open
+    variable = "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS"
+    if keys is None:
+        return Opener.parse(None, variable).open
+    file = (live or LiveKeys()).secret("seal", keys.get_secret_value(), variable, Opener.parse, _opener_ids)
+
+    def open_(data: bytes, sealed_key: str | None) -> bytes:
+        return file.value.open(data, sealed_key)
+
+    return open_
+
+
+def _sealer_ids(sealer_: Sealer) -> list[str]:
+    return [public_fingerprint(sealer_.key_id, sealer_.public.public_bytes_raw())]
+
+
+def _opener_ids(opener_: Opener) -> list[str]:
+    return [public_fingerprint(key_id, key.public_key().public_bytes_raw()) for key_id, key in opener_.privates.items()]

@@ -4,7 +4,7 @@ Every check meets the real part, and none changes anything there. ::
 
     part                    codes besides those of errors that it raises
     catalogue               catalogue_unavailable
-    schema                  schema_behind: a migration is missing, or the database is of another release
+    schema                  schema_behind: a migration is missing, or one took away what this release needs
     role                    role_lacks_rights: the role is another's, or `nightlight catalogue grants` has not run
     clock                   clock_skewed: this machine's clock and the database's differ by more than tokens may
     originals, renditions   store_unavailable, store_credentials_refused, bucket_missing, clock_skewed
@@ -72,7 +72,7 @@ def catalogue_checks(catalogue: Catalogue, role: SqlRole, clock: Clock, most_ske
         return check
 
     def schema(connection: Connection) -> str | None:
-        return None if migrate.revision_of(connection) == migrate.newest_revision() else "schema_behind"
+        return None if migrate.works_with(connection) else "schema_behind"
 
     def rights(connection: Connection) -> str | None:
         return "role_lacks_rights" if sql_roles.missing_rights(connection, role) else None

@@ -47,12 +47,13 @@ from nightlight.wiring.components import (
     build_store,
     declared_words,
     import_notifications,
+    name_keys,
     policy_holder,
-    public_keys,
     subject_hasher,
     upload_flow,
 )
 from nightlight.wiring.decision_parts import limits, quotas, relation_resolver, url_signing
+from nightlight.wiring.live_keys import LiveKeys
 from nightlight.wiring.originals import sealer
 from nightlight.wiring.readiness import Check, catalogue_checks, disk_check, run_checks
 from nightlight_core.clock import Clock, system_clock
@@ -61,11 +62,13 @@ from nightlight_core.decisions.engine import DecisionEngine
 from nightlight_core.decisions.placeholder import EXTENSION
 from nightlight_core.decisions.profile_views import ProfileViewCache
 from nightlight_core.decisions.rate_limiter import RateLimiter
+from nightlight_core.live_files import public_fingerprint
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.store.interface import ObjectStore
+    from nightlight_core.keyring import KeyRing
 
 
 # What is kept of the catalogue is used for a second after the last poll of its feed, or four times as long as polls
@@ -78,6 +81,7 @@ class ServiceContainer:
     """Everything that the HTTP service reaches. It holds no way to read an original."""
 
     settings: Settings
+    keys: LiveKeys
     policy: PolicyHolder
     catalogue: Catalogue
     originals: PutOnly
@@ -126,9 +130,10 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    urls = url_signing(settings)
-    policy = policy_holder(settings, catalogue, clock)
-    originals, seal = PutOnly(build_store(settings, ORIGINALS)), sealer(settings)
+    live = LiveKeys()
+    urls = url_signing(settings, live)
+    policy = policy_holder(settings, catalogue, clock, live)
+    originals, seal = PutOnly(build_store(settings, ORIGINALS)), sealer(settings, live)
     traces = RequestTrace(catalogue, originals, settings.upload, settings.matching, clock, seal)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     signals = AbuseSignalLog(catalogue, clock)
@@ -159,7 +164,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     )
     engine = DecisionEngine(
         builder,
-        relation_resolver(settings),
+        relation_resolver(settings, live),
         RateLimiter(quotas(settings), settings.quotas.profiles_per_hour),
         signals,
         counter,
@@ -169,13 +174,22 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     rollout = Rollout(
         catalogue,
         policy,
-        public_keys(settings.policy.publisher_keys),
-        public_keys(settings.policy.safety_keys),
+        live.public_keys("publisher", settings.policy.publisher_keys),
+        live.public_keys("safety", settings.policy.safety_keys),
         settings.policy.counter_threshold,
         clock,
     )
+    rendition_server = RenditionServer(renditions, urls.names, urls.verifier, change_feed, clock)
+    live.report("callers", lambda: [public_fingerprint(key_id, raw) for key_id, raw in verifier.keys().items()])
+
+    def rename(_keys: KeyRing) -> None:
+        rendition_server.rename()  # before a decision names the placeholder by another key
+        builder.rename(urls.names.variant_key, f"/{object_key(urls.names.placeholder(), EXTENSION)}")
+
+    name_keys(settings, live).then(rename)
     return ServiceContainer(
         settings=settings,
+        keys=live,
         policy=policy,
         catalogue=catalogue,
         originals=originals,
@@ -187,7 +201,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             lambda: policy.current().tables,
             settings.upload.assertion_days,
             clock,
-            subject_hasher(settings),
+            subject_hasher(settings, live),
             lambda: policy.current().earlier,
         ),
         upload=upload_flow(settings, catalogue, policy, originals, seal, clock),
@@ -206,7 +220,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             profiles_per_hour=settings.quotas.profiles_per_hour,
             clock=clock,
         ),
-        rendition_server=RenditionServer(renditions, urls.names, urls.verifier, change_feed, clock),
+        rendition_server=rendition_server,
         block=BlockViewers(catalogue, clock),
         revoke=RevokeUrls(catalogue, clock),
         deactivate=DeactivateProfile(catalogue, clock),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.renderer import Renderer
     from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
+    from nightlight.wiring.live_keys import LiveKeys
     from nightlight.wiring.worker_container import Handler
 
 
@@ -34,9 +35,10 @@ def takedown_handlers(
     exports: ObjectStore,
     rendering: Renderer,
     search: TraceSearch,
+    live: LiveKeys,
 ) -> dict[kinds.JobKind, Handler]:
     """Return what does the jobs about takedown notices, in a worker."""
-    open_, most_bytes, soften = opener(settings), settings.upload.max_bytes, rendering.review_picture
+    open_, most_bytes, soften = opener(settings, live), settings.upload.max_bytes, rendering.review_picture
     copies = NoticeCopies(originals, soften, open_, most_bytes)
     takedown = RunTakedown(
         runner,
@@ -47,7 +49,7 @@ def takedown_handlers(
         open_,
         most_bytes,
         copies,
-        receipt_issuer(settings),
+        receipt_issuer(settings, live),
     )
     review = MakeReviewPicture(runner, originals, exports, soften, settings.matching, open_, most_bytes, copies)
     return {kinds.TAKEDOWN: takedown.run, kinds.REVIEW: review.run, kinds.DELETE_REVIEW: review.delete}

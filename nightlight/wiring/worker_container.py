@@ -48,7 +48,8 @@ from nightlight.wiring.components import (
     VAULT,
     build_catalogue,
     build_store,
-    name_key,
+    name_keys,
+    object_names,
     policy_holder,
     receipt_issuer,
     s3_access,
@@ -56,6 +57,7 @@ from nightlight.wiring.components import (
     subject_hasher,
     upload_flow,
 )
+from nightlight.wiring.live_keys import LiveKeys
 from nightlight.wiring.operator_tools import (
     manifest_signing,
     notice_screening,
@@ -91,6 +93,7 @@ class WorkerContainer:
     """Everything that the workers reach. ``handlers`` do the jobs; None is for a kind that this worker cannot do."""
 
     settings: Settings
+    keys: LiveKeys
     policy: PolicyHolder
     catalogue: Catalogue
     originals: ObjectStore
@@ -113,16 +116,25 @@ class WorkerContainer:
         return Relay(self.catalogue, send, self.clock)
 
     def put_placeholder(self) -> None:
-        """Put the placeholder under its name, so that an edge serves it like any picture."""
+        """Put the placeholder under its names, so that an edge serves it like any picture.
+
+        Under that of a key that waits to be promoted too: it is there before anybody is sent to it.
+        """
         data = placeholder_bytes()
-        key = object_key(self.names.placeholder(), EXTENSION)
-        try:
-            put = put_bytes(self.renditions, key, data, MEDIA_TYPES[EXTENSION])
-            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != hashlib.sha256(data).hexdigest():
-                # Of another release: it stays, since a placeholder that changes would be seen by everybody.
-                logs.get("worker").warning("placeholder.differs")
-        except NightlightError as error:  # an edge has a copy of its own for when there is none here
-            logs.get("worker").warning("placeholder.not_put", code=error.code)
+        for name in self.names.placeholders():
+            key = object_key(name, EXTENSION)
+            try:
+                put = put_bytes(self.renditions, key, data, MEDIA_TYPES[EXTENSION])
+                if put is PutResult.EXISTS and self.renditions.head(key).sha256 != hashlib.sha256(data).hexdigest():
+                    # Of another release: it stays, since a placeholder that changes would be seen by everybody.
+                    logs.get("worker").warning("placeholder.differs")
+            except NightlightError as error:  # an edge has a copy of its own for when there is none here
+                logs.get("worker").warning("placeholder.not_put", code=error.code)
+
+    def follow_names(self) -> None:
+        """Put the placeholder now, and again whenever its keys change."""
+        self.put_placeholder()
+        name_keys(self.settings, self.keys).then(lambda _: self.put_placeholder())
 
     def readiness(self, role: SqlRole, queue: Check) -> dict[str, str]:
         """Return, for each part that a process of this role needs, ``ok`` or the code of what is wrong with it."""
@@ -147,15 +159,18 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    policy = policy_holder(settings, catalogue, clock)
-    names = ObjectNames(name_key(settings))
+    live = LiveKeys()
+    policy = policy_holder(settings, catalogue, clock, live)
+    names = object_names(settings, live)
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     runner = JobRunner(catalogue, settings.worker, clock)
-    rendering = Renderer(settings)
+    marks = settings.invisible_watermark.keys
+    variable = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
+    rendering = Renderer(settings, live.ring("watermark", marks.get_secret_value(), variable) if marks else None)
     screening = screening_if_set(settings, catalogue, clock)
     purge = _edge_purge(settings, clock)
-    open_ = opener(settings)
+    open_ = opener(settings, live)
     most_bytes = settings.upload.max_bytes
 
     render = Render(
@@ -167,13 +182,13 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         rendering.render,
         settings.upload,
         open_=open_,
-        signing=manifest_signing(settings, clock),
+        signing=manifest_signing(settings, clock, live),
         screening=screening,
-        watermark_key=rendering.watermark_key,
+        watermark_key=lambda: rendering.watermark_key,
         notices=notice_screening(settings, catalogue),
     )
     again_s = settings.retention.prove_again_s
-    receipts, subjects = receipt_issuer(settings), subject_hasher(settings)
+    receipts, subjects = receipt_issuer(settings, live), subject_hasher(settings, live)
     rows = RemoveErasedRows(
         runner, subjects, receipts, settings.erasure.keep_days, lambda: audit_days(policy.current().compiled.retention)
     )
@@ -209,16 +224,17 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.COPY_TO_VAULT: CopyToVault(runner, erase, vault, open_, most_bytes, vault_sealer(settings)).run,
         kinds.TRACE_SEARCH: trace.run,
         kinds.DELETE_COPY: trace.delete_copy,
-        kinds.IMPORT: _import(settings, policy, runner, originals).run,
+        kinds.IMPORT: _import(settings, policy, runner, originals, live).run,
         kinds.RERENDER: Rerender(render, lambda: rendering.recipes(policy.current().wanted_recipes)).run,
         kinds.SWEEP: sweep.run,
         kinds.RESCREEN: rescreen,
         kinds.EXPORT: make_export.run,
         kinds.DELETE_EXPORT: make_export.delete,
-        **takedown_handlers(settings, runner, originals, exports, rendering, search),
+        **takedown_handlers(settings, runner, originals, exports, rendering, search, live),
     }
     return WorkerContainer(
         settings=settings,
+        keys=live,
         policy=policy,
         catalogue=catalogue,
         originals=originals,
@@ -254,14 +270,16 @@ def _service_may_read_exports(settings: Settings) -> bool:
     return not (general.environment is Environment.PRODUCTION and general.deployment is Deployment.SCALE)
 
 
-def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore) -> ImportPicture:
+def _import(
+    settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore, live: LiveKeys
+) -> ImportPicture:
     from nightlight.store.source_buckets import SourceBuckets
 
     catalogue, clock = runner.catalogue, runner.clock
     return ImportPicture(
         runner,
         SourceBuckets(source_access(settings)),
-        upload_flow(settings, catalogue, policy, PutOnly(originals), import_sealer(settings), clock),
+        upload_flow(settings, catalogue, policy, PutOnly(originals), import_sealer(settings, live), clock),
         DeletePictures(catalogue, clock),
         settings.upload.max_bytes,
         settings.source.follow_removals,

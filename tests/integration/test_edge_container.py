@@ -52,7 +52,7 @@ def edge(tmp_path_factory):
         # The compose file's variables, with what is elsewhere here.
         environment = {
             **compose["environment"],
-            "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": KEYS,
+            "NIGHTLIGHT_EDGE_KEYS_FILE": "/mnt/ring",
             "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
             "NIGHTLIGHT_EDGE_S3_HOST": s3,
@@ -71,6 +71,7 @@ def edge(tmp_path_factory):
         mounts = (
             f"mount -t tmpfs tmpfs /mnt && mkdir /mnt/edge /mnt/placeholder && cp {shlex.quote(str(EDGE))}/* /mnt/edge/"
             f" && echo {placeholder} | base64 -d > /mnt/placeholder/placeholder.webp"
+            f" && echo {KEYS} > /mnt/ring"
             f" && mkdir -p /mnt/cache && mount -t tmpfs -o uid={user},gid={group},mode=0700 tmpfs /mnt/cache"
             " && mount -t tmpfs -o mode=1777 tmpfs /tmp && mount -o remount,bind,ro / 2>/dev/null || exit 9;"
             f" exec setpriv --reuid={user} --regid={group} --clear-groups --bounding-set=-all --no-new-privs"

@@ -90,7 +90,7 @@ class Plain(Nginx):
 class Edge(Nginx):
     """nginx as infra/edge/nginx configures it."""
 
-    def __init__(self, folder, buckets, keys, *, address=None, list_age_s=3600):
+    def __init__(self, folder, buckets, keys, *, address=None, list_age_s=3600, keys_file=""):
         super().__init__(folder)
         self._listed = list_age_s not in {0, ""}
         s3 = urlsplit(buckets.endpoint)
@@ -105,6 +105,7 @@ class Edge(Nginx):
             "NIGHTLIGHT_EDGE_PURGE_TOKEN": PURGE_TOKEN,
             "NIGHTLIGHT_EDGE_CACHE": str(folder / "cache"),
             "NIGHTLIGHT_EDGE_LIST_AGE_S": str(list_age_s),
+            "NIGHTLIGHT_EDGE_KEYS_FILE": str(keys_file),
         }
         self._filled = {
             **self._environment,

@@ -46,7 +46,7 @@ def fill(engine):
     """Write two rows into every table."""
     with engine.begin() as connection:
         for table in metadata.sorted_tables:
-            if table.name in {"receipt_head", "takedown_revision"}:  # the migration wrote its only row
+            if table.name in {"receipt_head", "takedown_revision", "schema_state"}:  # the migration wrote its only row
                 continue
             for number in (0, 1):
                 row = {

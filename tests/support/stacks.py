@@ -87,7 +87,7 @@ class Embedded:
 
     @property
     def environment(self):
-        return self._stack.environment
+        return {**key_commands.environment(self.folder), **self._stack.environment}
 
     def as_role(self, _role):
         """Return the variables of a command."""
@@ -206,12 +206,11 @@ class Scale:
         environment = {
             **clean,
             **self.environment,
-            "NIGHTLIGHT_CATALOGUE_URL": self.roles[name],
+            "NIGHTLIGHT_CATALOGUE_URL": self.roles[name.partition("-")[0]],
             "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
         }
-        if module[0] == "workers":
-            environment |= key_commands.seal_environment(self.folder, "worker")
+        environment = self.with_keys(name, environment)
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
                 [sys.executable, "-m", *(PAUSED_WORKER if self._paused and name == "worker" else module)],
@@ -222,6 +221,12 @@ class Scale:
                 start_new_session=True,
                 cwd=ROOT,
             )
+
+    def with_keys(self, name, environment):
+        """The variables of a process of a name, with the keys that it has besides those that all have."""
+        if name not in {"worker", "schedule"}:
+            return environment
+        return {**environment, **key_commands.seal_environment(self.folder, "worker")}
 
     def _wait_ready(self, address):
         end = time.monotonic() + HANG_S

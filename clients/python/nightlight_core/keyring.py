@@ -40,6 +40,14 @@ class KeyRing:
         return cls(keys)
 
 
+def parse_name_keys(text: str, what: str) -> KeyRing:
+    """Return the ring of a setting that may also be one key alone, in base64: its id is then ``n0``.
+
+    Raises SettingsRefused naming ``what``.
+    """
+    return KeyRing.parse(text, what) if ":" in text else KeyRing({"n0": decode_key(text.strip(), what)})
+
+
 def decode_key(encoded: str, what: str) -> bytes:
     """Return the bytes of a base64 key, or raise SettingsRefused naming ``what`` (never the key)."""
     try:

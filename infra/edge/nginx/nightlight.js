@@ -1,7 +1,8 @@
 // Nightlight at the edge, for nginx with njs: checks signed URLs as clients/python/nightlight_core/decisions/url_signing.py makes them, signs
 // requests to the bucket (AWS Signature Version 4), and forgets pictures when it is told to.
 //
-// The environment of nginx holds NIGHTLIGHT_DELIVERY_SIGNING_KEYS (the ring), NIGHTLIGHT_STORE_ACCESS_KEY_ID and
+// The environment of nginx holds NIGHTLIGHT_EDGE_KEYS_FILE (a file with the ring, read for each URL that is checked: a
+// rotation needs no restart) or else NIGHTLIGHT_DELIVERY_SIGNING_KEYS (the ring), NIGHTLIGHT_STORE_ACCESS_KEY_ID and
 // NIGHTLIGHT_STORE_SECRET_ACCESS_KEY (an identity that may get renditions and nothing else), NIGHTLIGHT_STORE_REGION,
 // NIGHTLIGHT_EDGE_S3_HOST (the Host that the bucket's server is asked by), NIGHTLIGHT_EDGE_PURGE_TOKEN,
 // NIGHTLIGHT_EDGE_CACHE (the caches' folder; its subfolder revoked/a must be there, and be writable by nginx) and
@@ -27,7 +28,27 @@ const LIST_AGE = process.env.NIGHTLIGHT_EDGE_LIST_AGE_S || '', LIST_AGE_S = Numb
 // What may reach a viewer of the headers that the bucket's server sends. All else tells too much, or may one day.
 const PASSED = ['content-type', 'content-length'];
 
-const ring = readRing(process.env.NIGHTLIGHT_DELIVERY_SIGNING_KEYS || '');
+const KEYS_FILE = process.env.NIGHTLIGHT_EDGE_KEYS_FILE || '';
+const given = readRing(process.env.NIGHTLIGHT_DELIVERY_SIGNING_KEYS || '');
+
+// The ring of this moment; without a key where its file cannot be read, and then no URL is good.
+function ringNow() {
+    if (!KEYS_FILE) {
+        return given;
+    }
+    try {
+        return readRing(fs.readFileSync(KEYS_FILE, 'utf8').trim());
+    } catch (error) {
+        return {};
+    }
+}
+
+// What keys are told apart by: as clients/python/nightlight_core/live_files.py makes it.
+function fingerprints(ring) {
+    return Object.keys(ring).map(function (id) {
+        return id + '-' + mac(ring[id], 'nightlight key fingerprint/1').toString('hex').slice(0, 8);
+    });
+}
 
 function readRing(text) {
     const keys = {};
@@ -50,7 +71,7 @@ function left(r) {
     if (typeof expiry !== 'string' || typeof id !== 'string' || typeof signature !== 'string') {
         return '0';
     }
-    const key = Object.prototype.hasOwnProperty.call(ring, id) ? ring[id] : null;
+    const ring = ringNow(), key = Object.prototype.hasOwnProperty.call(ring, id) ? ring[id] : null;
     if (!key || key.length < 32 || !PATH.test(path) || !EXPIRY.test(expiry) || !SIGNATURE.test(signature)) {
         return '0';
     }
@@ -147,10 +168,19 @@ function mac(key, text) {
 
 // The hook of the publisher, with the bearer token: {"paths": ["/a/...", ...]} names what is revoked; "at" says until when,
 // in Unix seconds, all that was revoked has been named. Who goes on from an earlier word says so by "since": 409 if that
-// never came here. Only files of the cache can be meant.
+// never came here. Only files of the cache can be meant. GET says which keys this edge has read.
 function purge(r) {
     const token = process.env.NIGHTLIGHT_EDGE_PURGE_TOKEN || '';
-    if (r.method !== 'POST' || !token || !alike('Bearer ' + token, r.headersIn.Authorization || ' ')) {
+    if (!token || !alike('Bearer ' + token, r.headersIn.Authorization || ' ')) {
+        r.return(404);
+        return;
+    }
+    if (r.method === 'GET') {
+        r.headersOut['Content-Type'] = 'application/json';
+        r.return(200, JSON.stringify({keys: {urls: fingerprints(ringNow())}}));
+        return;
+    }
+    if (r.method !== 'POST') {
         r.return(404);
         return;
     }

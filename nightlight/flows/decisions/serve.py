@@ -41,11 +41,15 @@ class RenditionServer:
     change_feed: ChangeFeedPoller
     clock: Clock
     _placeholder: bytes = field(default_factory=placeholder_bytes)
-    _placeholder_name: str = field(init=False)
+    _placeholder_names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive the placeholder's name once."""
-        object.__setattr__(self, "_placeholder_name", self.names.placeholder())
+        """Derive the placeholder's names once."""
+        self.rename()
+
+    def rename(self) -> None:
+        """Derive the placeholder's names again: those of keys that are not used yet, or no more, among them."""
+        object.__setattr__(self, "_placeholder_names", frozenset(self.names.placeholders()))
 
     def fetch(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture:
         """Return the picture that a signed URL is for.
@@ -106,7 +110,7 @@ class RenditionServer:
             raise NotFound
 
     def _cached(self, name: str, extension: str, left_s: int) -> Picture | None:
-        if name == self._placeholder_name:
+        if name in self._placeholder_names:
             metrics.DELIVERIES.labels("placeholder").inc()
             return self._placeholder_for(left_s)
         stored = self.change_feed.pictures.get(name) if self.change_feed.views.fresh else None

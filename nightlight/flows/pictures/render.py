@@ -95,7 +95,7 @@ class Render:
     open_: Open = unsealed
     signing: ManifestSigner | None = None
     screening: Screening | None = None
-    watermark_key: str | None = None
+    watermark_key: Callable[[], str | None] = lambda: None
     notices: NoticeScreening | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
@@ -183,7 +183,7 @@ class Render:
             generation,
             variant,
             watermark=numbers.setdefault(recipe.tier, self.names.watermark_id(*named)) if marked else None,
-            watermark_key=self.watermark_key if marked else None,
+            watermark_key=self.watermark_key() if marked else None,
         )
 
     def _publish(self, lease: Lease, image: images.ImageRow, rendering: _Rendered, *, wanted: str) -> str:

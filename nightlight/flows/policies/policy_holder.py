@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
@@ -70,6 +71,12 @@ class PolicyHolder:
         if (view.since, view.until) == _ALWAYS or view.holds(self._clock().timestamp()):
             return view
         return self._go_on()
+
+    def use_share_key(self, key: bytes) -> None:
+        """Choose by another key which profiles a staged candidate decides for."""
+        with self._lock, self._exchange:
+            self._share_key = key
+            self._now = replace(self._now, share_key=key)
 
     def current(self) -> ActivePolicy:
         """Return the view, looked at afresh if the last look is too long ago."""

@@ -40,9 +40,12 @@ class Erasure:
     owner: ErasureSubject | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReceiptIssuer:
-    """Makes receipts. ``residuals`` says where copies stay for how many days: backups, say."""
+    """Makes receipts. ``residuals`` says where copies stay for how many days: backups, say.
+
+    Another key may take the place of ``key`` while a process runs.
+    """
 
     key: SigningKey
     residuals: tuple[tuple[str, int], ...]

@@ -109,6 +109,12 @@ class AnswerBuilder:
     max_life_s: int = DAY_S
     _kept: dict[str, tuple[str, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def rename(self, variant_key: bytes, placeholder: str) -> None:
+        """Choose variants, and name the placeholder, by another key from now on."""
+        object.__setattr__(self, "variant_key", variant_key)
+        object.__setattr__(self, "placeholder", placeholder)
+        self._kept.clear()
+
     def answers(
         self,
         policy: DecisionPolicy,

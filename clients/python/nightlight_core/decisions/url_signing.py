@@ -43,21 +43,26 @@ class RingDayKeys:
 
     def __init__(self, ring: KeyRing) -> None:
         """Derive from ``ring``."""
-        self._ring = ring
-        self.signing_id = ring.signing_id
+        self.use(ring)
+
+    def use(self, ring: KeyRing) -> None:
+        """Derive from another ring from now on."""
+        self._ring = ring  # before what is derived: nothing of the ring before may be kept beyond it
         self._derived: dict[tuple[str, int], bytes] = {}
+        self.signing_id = ring.signing_id
 
     def key(self, key_id: str, day: int) -> bytes | None:
         """Return the key of a day; None for an id that is not in the ring."""
-        derived = self._derived.get((key_id, day))
+        known = self._derived
+        derived = known.get((key_id, day))
         if derived is not None:
             return derived
         root = self._ring.keys.get(key_id)
         if root is None:
             return None
-        if len(self._derived) >= _MOST_DAYS:
-            self._derived.clear()
-        derived = self._derived[key_id, day] = hmac.digest(root, f"day\n{day}".encode(), "sha256")
+        if len(known) >= _MOST_DAYS:
+            known.clear()
+        derived = known[key_id, day] = hmac.digest(root, f"day\n{day}".encode(), "sha256")
         return derived
 
 
