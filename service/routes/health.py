@@ -22,8 +22,9 @@ def healthz() -> Response:
 @router.get("/readyz")
 @public
 def readyz(request: Request) -> Response:
-    """Say whether everything that the service needs answers; 503 names what does not."""
-    parts = services(request).readiness()
+    """Say whether everything that the service needs answers; 503 names what does not, or that the process drains."""
+    draining = request.app.state.draining.is_set()
+    parts = {"process": "draining"} if draining else services(request).readiness()
     ready = all(state == "ok" for state in parts.values())
     body = orjson.dumps({"status": "ok" if ready else "unavailable", "parts": parts})
     return Response(body, status_code=200 if ready else 503, media_type="application/json")
