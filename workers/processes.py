@@ -20,7 +20,7 @@ from nightlight.wiring.retention import open_sqs_consumer
 from nightlight.wiring.startup import START_ERRORS, refuse_to_start
 from nightlight.wiring.worker_container import build_worker
 from nightlight_core.errors import NightlightError
-from workers import health, schedule
+from workers import health, schedule, tasks
 from workers.app import check_broker, declare_queues, make_app, sender
 from workers.shutdown_deadline import bound_shutdown
 
@@ -76,13 +76,18 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     threading.Thread(target=_look_at_index, args=(services.search, every_s), name="index", daemon=True).start()
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app, SqlRole.WORKER))
-    worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
+    worker_ready.connect(lambda **_: _ready(app, settings), weak=False)
     bound_shutdown(settings.worker.shutdown_s)
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     )
     return 0
+
+
+def _ready(app: Celery, settings: Settings) -> None:
+    os.environ[tasks.REPLACES] = "1"  # children that start from now on inherit it
+    declare_queues(app, settings)
 
 
 def _look_at_lists(screening: Screening) -> None:
