@@ -21,8 +21,10 @@ _PAUSE_S = (0.4, 2.0)
 # Nobody uploads while so much is waited for: the workers are to be busy, and not overrun.
 _MOST_WAITING = 6
 _AGAIN_S = 0.4
+# Accounts are deleted less often than anything else.
+_ENDS_NOT = 0.6
 # What a writer does next: the more often named, the more often done.
-_STEPS = ("upload",) * 6 + ("declare",) * 3 + ("block",) * 2 + ("unblock", "report", "clear", "delete_image", "end")
+_STEPS = ("upload",) * 6 + ("declare",) * 3 + ("clear",) * 3 + ("block", "unblock", "report", "delete_image", "end")
 
 
 class Writer(threading.Thread):
@@ -55,7 +57,7 @@ class Writer(threading.Thread):
         self._upload(profile)
 
     def _declare(self, profile):
-        choice = self._random.choice(("connections", "connections", "everyone", "hidden"))
+        choice = self._random.choice(("connections", "connections", "everyone", "everyone", "everyone", "hidden"))
         self._change(profile, "declare", profile.changed(band=self._random.choice(BANDS), choice=choice))
 
     def _change(self, profile, step, statement, *, revokes=False, call=None):
@@ -106,6 +108,8 @@ class Writer(threading.Thread):
 
     def _end(self, profile):
         """Delete the profile, and begin another one in its place."""
+        if self._random.random() < _ENDS_NOT:
+            return
         statement = profile.changed(deleted=True)
         self._change(profile, "delete", statement, revokes=True, call=lambda c: c.delete_profile(profile.profile_id))
         if profile.unsure:
