@@ -10,6 +10,7 @@
 #   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
 #   make test-wheels    builds both wheels and tries them in environments that hold nothing else (some two minutes)
 #   make test-image     builds the container images and runs them as infra/compose.yaml says (some ten minutes; root)
+#   make chaos          faults under load, with observers (ten minutes); ARGS="--minutes 60 --seed 1 --report chaos.html"
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make format         what ruff can mend by itself
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
@@ -42,7 +43,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup check demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean bench-takedown
+.PHONY: help setup check demo test test-slow test-unit test-slow-machine test-wheels test-image lint format bench bench-face bench-composites bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill colour fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean bench-takedown chaos
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -82,6 +83,9 @@ test-wheels: setup
 test-image: setup
 	@infra/dev/image.sh
 	@eval "$$(infra/dev/image.sh env)" && infra/dev/test.sh $(BIN)/pytest -s tests/packaging/test_image.py
+
+chaos: setup
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 from nightlight import one_thread  # noqa: F401 - before numpy is imported
 
@@ -16,6 +17,7 @@ from nightlight.wiring.service_container import build_service
 from nightlight.wiring.startup import START_ERRORS, refuse_to_start
 from service.app import create_app
 from service.client_timeouts import TimeoutProtocol
+from service.draining import DrainingServer
 
 
 def main() -> int:
@@ -29,8 +31,9 @@ def main() -> int:
     logs.get("service").info(
         "service.starting", port=settings.service.port, policy_digest=services.policy.current().digest
     )
-    uvicorn.run(
-        create_app(services),
+    draining = threading.Event()
+    config = uvicorn.Config(
+        create_app(services, draining),
         host=settings.service.host,
         port=settings.service.port,
         log_config=None,
@@ -42,6 +45,7 @@ def main() -> int:
         http=TimeoutProtocol,
         timeout_graceful_shutdown=15,
     )
+    DrainingServer(config, draining, settings.drain_s).run()
     return 0
 
 

@@ -16,6 +16,7 @@ from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
 from service.console import review_pages
+from service.draining import CloseWhileDraining
 from service.fast_path import FastPath
 from service.middleware import BodyCap, RequestId, RequestMetrics
 from service.openapi import document
@@ -48,9 +49,10 @@ if TYPE_CHECKING:
 _MULTIPART_OVERHEAD = 16_384
 
 
-def create_app(services: ServiceContainer) -> FastAPI:
-    """Return the application over the parts that wiring built."""
+def create_app(services: ServiceContainer, draining: threading.Event | None = None) -> FastAPI:
+    """Return the application over the parts that wiring built; ``draining`` is set once the process is told to end."""
     settings = services.settings
+    draining = draining or threading.Event()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -86,7 +88,7 @@ def create_app(services: ServiceContainer) -> FastAPI:
     else:
         app = FastAPI(docs_url=None, openapi_url=None, **about)
     app.openapi = document(app)  # type: ignore[method-assign]
-    app.state.services = services
+    app.state.services, app.state.draining = services, draining
     problems.install(app)
     modules = (
         profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
@@ -106,4 +108,5 @@ def create_app(services: ServiceContainer) -> FastAPI:
     app.add_middleware(RequestId)
     app.add_middleware(RequestMetrics)
     app.add_middleware(EncodedPath)
+    app.add_middleware(CloseWhileDraining, draining=draining)
     return app

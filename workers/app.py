@@ -97,7 +97,7 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_proc_alive_timeout": 60.0,
+        "worker_proc_alive_timeout": 600.0,  # a child that replaces another loads the product before it is up
         "timezone": "UTC",
     }
 

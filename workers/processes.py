@@ -20,7 +20,7 @@ from nightlight.wiring.retention import open_sqs_consumer
 from nightlight.wiring.startup import START_ERRORS, refuse_to_start
 from nightlight.wiring.worker_container import build_worker
 from nightlight_core.errors import NightlightError
-from workers import health, schedule
+from workers import health, schedule, tasks
 from workers.app import check_broker, declare_queues, make_app, sender
 from workers.shutdown_deadline import bound_shutdown
 
@@ -82,7 +82,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
         _readiness(services, app, SqlRole.WORKER),
         services.keys.loaded,
     )
-    worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
+    worker_ready.connect(lambda **_: _ready(app, settings), weak=False)
     bound_shutdown(settings.worker.shutdown_s)
     logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
     app.worker_main(

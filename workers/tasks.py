@@ -5,6 +5,7 @@ Each takes a job's id and runs one attempt; how it ended is in the catalogue, no
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ from nightlight.jobs.kinds import KINDS
 if TYPE_CHECKING:
     from nightlight.jobs.kinds import JobKind
     from nightlight.wiring.worker_container import WorkerContainer
+
+
+# In the environment of a worker that is up: a child that it starts now takes the place of one that was killed.
+REPLACES = "WORKER_CHILD_REPLACES"
 
 
 class _Services:
@@ -46,6 +51,16 @@ services = _Services()
 def _die_with_the_parent(**_kwargs: object) -> None:
     """End with the parent: if the worker is killed, the broker gives this child's message to somebody else."""
     exit_with_parent()
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _load_before_the_first_task(**_kwargs: object) -> None:
+    """Load what tasks need, in a child that takes another's place: here no time limit of a task counts.
+
+    Where loading takes longer than the limit, each child would be killed over its first task, and so would the next.
+    """
+    if REPLACES in os.environ:
+        services.get()
 
 
 def _task(kind: JobKind) -> Task[Any, Any]:

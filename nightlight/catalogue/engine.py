@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 # A checkpoint that does not come about at once comes about the next time.
 _CHECKPOINT_MS = 100
 _READ_ONLY = "nightlight_read_only"
+# SQLSTATE of PostgreSQL's `read_only_sql_transaction`: after a fail-over to a replica, say, or on a full disk.
+_ONLY_READS = "25006"
 
 
 class Transaction:
@@ -146,7 +148,7 @@ class Catalogue:
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             raise CatalogueUnavailable(type(error).__name__) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _ONLY_READS:
                 raise CatalogueUnavailable(type(error).__name__) from error
             raise
 

@@ -16,6 +16,9 @@ from nightlight.settings import pictures, process, records, storage, viewers
 from nightlight.settings.base import secrets_dir
 from nightlight_core.errors import SettingsRefused
 
+# Balancers ask every second or two whether a process is ready.
+_SCALE_DRAIN_S = 5.0
+
 
 class Settings:
     """All concerns, read and checked together; frozen once made."""
@@ -57,6 +60,13 @@ class Settings:
                     problems.append(f"{variable or prefix}: {item['msg']}")
         if problems:
             raise SettingsRefused("; ".join(problems))
+
+    @property
+    def drain_s(self) -> float:
+        """Return the seconds for which a service that was told to end serves on."""
+        if self.service.drain_s is not None:
+            return self.service.drain_s
+        return _SCALE_DRAIN_S if self.general.deployment is process.Deployment.SCALE else 0.0
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: settings do not change while a process runs."""

@@ -74,6 +74,9 @@ class ServiceSettings(BaseSettings):
     """Largest JSON body, in bytes."""
     client_s: float = Field(default=60.0, ge=0.1, le=3600)
     """Seconds a client may take to send a body, or to take an answer."""
+    drain_s: float | None = Field(default=None, ge=0, le=300)
+    """Seconds for which the service goes on serving after SIGTERM while `/readyz` answers 503, so that balancers hear
+    of it. After that, open requests get 15 seconds. Unset: 5 in the scale deployment, 0 in the embedded one."""
     docs: bool | None = None
     """Whether to serve the OpenAPI page at `/docs` and its document at `/openapi.json`; unset: only where the
     environment is not `production`."""

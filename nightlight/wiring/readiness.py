@@ -12,6 +12,7 @@ Every check meets the real part, and none changes anything there. ::
     feed                    feed_stale: what the service keeps of profiles cannot be brought up to date
     callers                 callers_keys_missing: no key by which a caller could be let in
     queue                   queue_unavailable
+    process                 draining: the service was told to end, and serves on for a while (service.draining)
 """
 
 from __future__ import annotations

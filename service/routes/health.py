@@ -22,11 +22,12 @@ def healthz() -> Response:
 @router.get("/readyz")
 @public
 def readyz(request: Request) -> Response:
-    """Say whether everything that the service needs answers; 503 names what does not.
+    """Say whether everything that the service needs answers; 503 names what does not, or that the process drains.
 
     ``keys`` has the ids of the keys that this process has read: a rotation goes on once all processes have one.
     """
-    parts = services(request).readiness()
+    draining = request.app.state.draining.is_set()
+    parts = {"process": "draining"} if draining else services(request).readiness()
     ready = all(state == "ok" for state in parts.values())
     body = orjson.dumps(
         {"status": "ok" if ready else "unavailable", "parts": parts, "keys": services(request).keys.loaded()}

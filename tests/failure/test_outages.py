@@ -111,6 +111,37 @@ def test_without_its_database_the_service_answers_every_item_with_the_placeholde
     assert pictures.opened(client.fetch(decision.url).content).size == (480, 480)
 
 
+def test_while_the_database_only_reads_changes_are_refused_and_no_process_ends(scale, client):
+    """As after a fail-over to a replica. The service answered 500, and the schedule ended."""
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    declare(client, "read-only")
+    image = client.upload("read-only", pictures.jpeg(seed=36))
+    assert client.wait(image.image_id).state == "ready"
+    database = make_url(scale.environment["NIGHTLIGHT_CATALOGUE_URL"])
+    admin = create_engine(database.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    drop = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with admin.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {database.database} SET default_transaction_read_only = on"))
+        connection.execute(drop, {"name": database.database})
+        try:
+            failed = scale.logs("schedule").count("schedule.failed")
+            with pytest.raises(Problem) as refused:
+                declare(client, "read-only")
+            assert (refused.value.status, refused.value.code) == (503, "catalogue_unavailable")
+            (decision,) = client.decide("peer", "profile", [("read-only", "stranger")])
+            assert pictures.opened(client.fetch(decision.url).content).size == (96, 96)
+            eventually(lambda: scale.logs("schedule").count("schedule.failed") > failed + 1)
+        finally:
+            connection.execute(text(f"ALTER DATABASE {database.database} RESET default_transaction_read_only"))
+            connection.execute(drop, {"name": database.database})
+    admin.dispose()
+    assert {name: child.poll() for name, child in scale.children.items()} == dict.fromkeys(scale.children)
+    again = client.upload("read-only", pictures.jpeg(seed=37))
+    assert client.wait(again.image_id).state == "ready"
+
+
 def test_a_message_that_no_task_can_take_ends_among_the_dead_letters(scale, client):
     from kombu import Connection
 

@@ -19,7 +19,7 @@ def postgres_database(template="template1"):
     """The URL of a fresh PostgreSQL database, or of a copy of another one; dropped afterwards."""
     server = make_url(needed(DATABASE))
     name = f"nightlight_test_{token()}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    admin = create_engine(server, isolation_level="AUTOCOMMIT", pool_pre_ping=True)  # a test may have killed the server
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:

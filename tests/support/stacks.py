@@ -45,6 +45,7 @@ QUICK = {
     "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "0.3",
     "NIGHTLIGHT_WORKER_REQUEUE_AFTER_S": "5",
     "NIGHTLIGHT_WORKER_SHUTDOWN_S": "1",
+    "NIGHTLIGHT_SERVICE_DRAIN_S": "0",
     "NIGHTLIGHT_LOG_LEVEL": "info",
     "NIGHTLIGHT_LOG_JSON_LINES": "true",
     # Whoever may approve of a hold's end; the officer places them.
@@ -206,15 +207,15 @@ class Scale:
         environment = {
             **clean,
             **self.environment,
-            "NIGHTLIGHT_CATALOGUE_URL": self.roles[name.partition("-")[0]],
+            "NIGHTLIGHT_CATALOGUE_URL": self.roles[name.partition("-")[0]],  # service-2 is a second service
             "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
         }
         environment = self.with_keys(name, environment)
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
-                [sys.executable, "-m", *(PAUSED_WORKER if self._paused and name == "worker" else module)],
-                env=environment,
+                [sys.executable, "-m", *self._command(name, module)],
+                env=environment | self._changed(name, environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -222,11 +223,12 @@ class Scale:
                 cwd=ROOT,
             )
 
-    def with_keys(self, name, environment):
-        """The variables of a process of a name, with the keys that it has besides those that all have."""
-        if name not in {"worker", "schedule"}:
-            return environment
-        return {**environment, **key_commands.seal_environment(self.folder, "worker")}
+    def _command(self, name, module):
+        return PAUSED_WORKER if self._paused and name == "worker" else module
+
+    def _changed(self, _name, _environment):
+        """The variables of one process that are not those of all."""
+        return {}
 
     def _wait_ready(self, address):
         end = time.monotonic() + HANG_S

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nightlight.catalogue import sql_roles
+from nightlight.settings import _SCALE_DRAIN_S
 from nightlight.settings.process import WorkerSettings
 from tests.conftest import ROOT
 
@@ -158,7 +159,7 @@ def test_the_stores_are_on_a_network_without_a_way_out():
 def test_containers_are_given_longer_to_stop_than_their_processes_take(services):
     source = (ROOT / "service/__main__.py").read_text("utf-8")
     drain = int(re.search(r"timeout_graceful_shutdown=(\d+)", source)[1])
-    assert seconds(services["service"]["stop_grace_period"]) >= drain + 10
+    assert seconds(services["service"]["stop_grace_period"]) >= _SCALE_DRAIN_S + drain + 15
     assert seconds(services["worker"]["stop_grace_period"]) >= WorkerSettings().shutdown_s + 20
 
 

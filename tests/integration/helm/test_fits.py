@@ -128,8 +128,13 @@ def test_probes_ask_pages_that_there_are_and_wait_longer_than_these_take(release
 def test_pods_are_given_longer_to_stop_than_their_processes_take(helm, release):
     drain = int(re.search(r"timeout_graceful_shutdown=(\d+)", (ROOT / "service/__main__.py").read_text("utf-8"))[1])
     grace = {name: pod["spec"]["terminationGracePeriodSeconds"] for name, pod in release.pods.items()}
-    lag = int(container(release.pods["service"])["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert grace["service"] >= lag + drain + 10
+    (lag,) = (
+        float(variable["value"])
+        for variable in container(release.pods["service"])["env"]
+        if variable["name"] == "NIGHTLIGHT_SERVICE_DRAIN_S"
+    )
+    assert lag >= 5
+    assert grace["service"] >= lag + drain + 15
     assert grace["worker"] >= WorkerSettings().shutdown_s + 20
     longer = helm.manifests("--set-string=settings.worker.NIGHTLIGHT_WORKER_SHUTDOWN_S=90.5")
     graces = [each["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] for each in longer

@@ -1,6 +1,6 @@
 {{/*
 The pod of a Nightlight process. Given: root, component, group (of workers), image, settings, port (0: no pages), command,
-grace (seconds), drain (seconds before SIGTERM), resources, environment (more variables), volumes, mounts.
+grace (seconds), resources, environment (more variables), volumes, mounts.
 
 The restricted Pod Security Standard holds. RuntimeDefault is the seccomp profile of the container engine, which allows
 what the workers' sandbox needs (seccomp, prctl, memfd_create). The processes share a namespace with the pod's first
@@ -45,10 +45,6 @@ spec:
       startupProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 5}
       livenessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
       readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 10, failureThreshold: 3, timeoutSeconds: 10}
-      {{- end }}
-      {{- if .drain }}
-      # Meanwhile balancers hear that this pod is leaving.
-      lifecycle: {preStop: {exec: {command: [sleep, {{ .drain | quote }}]}}}
       {{- end }}
       resources:
         {{- toYaml .resources | nindent 8 }}
