@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tests.support.waiting import HANG_S
+
 # What an outsider may be assured of, and where they look, as requests say it.
 OUTSIDERS = (
     ("peer", "profile"), ("adult", "list"), ("unverified", "message"), ("signed_out", "profile"), ("peer", "search"),
@@ -30,8 +32,8 @@ class Observer:
     """Looks as outsiders do, over connections of its own."""
 
     def __init__(self, stack, token):
-        self._api = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
-        self._viewer = httpx.Client(timeout=20)
+        self._api = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}, timeout=HANG_S)
+        self._viewer = httpx.Client(timeout=HANG_S)
 
     def close(self):
         self._api.close()

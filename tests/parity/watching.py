@@ -13,6 +13,7 @@ from tests.parity.lives import DAYS
 from tests.parity.observe import OUTSIDERS
 from tests.parity.traces import Record
 from tests.support import pictures
+from tests.support.waiting import HANG_S
 
 # Pictures under 64 pixels carry no invisible watermark, so that the same upload gives the same bytes to everybody; one
 # script in eight has larger ones, whose bytes nobody can compare.
@@ -46,10 +47,10 @@ class Watching:
         self._world, self._led, self._leak = world, led, leak
         self._random = np.random.default_rng(seed)
         self._platform = httpx.Client(
-            base_url=world.url, headers={"Authorization": f"Bearer {world.token()}"}, timeout=20
+            base_url=world.url, headers={"Authorization": f"Bearer {world.token()}"}, timeout=HANG_S
         )
         self._asking = {"Authorization": f"Bearer {world.token('decide')}"}
-        self._outside = httpx.Client(base_url=world.url, timeout=20)
+        self._outside = httpx.Client(base_url=world.url, timeout=HANG_S)
         self._images, self._bands, self._notices = {}, {}, {}
 
     def run(self, report=lambda _: None):
