@@ -1,5 +1,6 @@
 import functools
 import os
+import signal
 from pathlib import Path
 
 from nightlight import one_thread  # noqa: F401 - before numpy is imported
@@ -47,6 +48,8 @@ SLOW = (
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pytest_cache/pycache"))
 
+# A run that a shell began in its background ignores SIGINT, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A slow machine is no failure: no timing decides a test.
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Real services for development and tests, on 127.0.0.1, from nothing: no systemd, no container engine.
 #
-#   infra/dev/services.sh start [NAME...]   install what is missing (Debian, as root), start, wait until ready
+#   infra/dev/services.sh install           install what services and tests need and is missing (Debian, as root)
+#   infra/dev/services.sh start [NAME...]   install what is missing, start, wait until ready
 #   infra/dev/services.sh stop [NAME...]    stop what this script started
 #   infra/dev/services.sh status            one line each; exit 1 if any is down
 #   infra/dev/services.sh env               the variables that the tests read, as `export` lines
@@ -25,6 +26,7 @@ MON_PORT=$((S3_PORT + 1))
 MSGR_MIN=$((S3_PORT + 20))
 MSGR_MAX=$((S3_PORT + 320))
 ALL=(postgres rabbitmq redis s3)
+TOOLS=(exiftool nginx node openssl promtool softhsm)
 # A slow machine takes long over a start; this is for one that hangs.
 START_S=180
 
@@ -337,9 +339,13 @@ case $verb in
       fi
     done
     ;;
+  install)
+    mkdir -p "$ROOT/log"
+    install_missing "${ALL[@]}" "${TOOLS[@]}"
+    ;;
   tools)
     mkdir -p "$ROOT/log"
-    install_missing exiftool nginx node openssl promtool softhsm
+    install_missing "${TOOLS[@]}"
     ;;
   stop)
     for name in "${names[@]}"; do
@@ -363,7 +369,7 @@ case $verb in
     rm -rf -- "$ROOT"
     ;;
   *)
-    sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//'
+    sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//'
     exit 2
     ;;
 esac

@@ -1,13 +1,45 @@
 import pytest
 
 from tests.support import pictures
-from tests.support.stacks import STACKS
+from tests.support.stacks import STACKS, Embedded
 
 
 @pytest.fixture(scope="session", params=sorted(STACKS))
 def stack(request, tmp_path_factory):
     """A whole running Nightlight; every test of this folder runs on both kinds."""
     with STACKS[request.param](tmp_path_factory.mktemp(request.param)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=sorted(STACKS))
+def quick_stack(request, tmp_path_factory):
+    """Another one, where erasures are proved again at once and quotas are small; no test leaves a failed job here."""
+    settings = {
+        "NIGHTLIGHT_RETENTION_PROVE_AGAIN_S": "1",
+        "NIGHTLIGHT_RETENTION_RESIDUALS": "database backups:35,access logs:14",
+        "NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "60",
+        "NIGHTLIGHT_POLICY_POLL_S": "0.1",
+    }
+    with STACKS[request.param](tmp_path_factory.mktemp(f"quick-{request.param}"), **settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=sorted(STACKS))
+def rollout_stack(request, tmp_path_factory):
+    """Another one, for tests that change its policy: all others expect the default."""
+    settings = {
+        "NIGHTLIGHT_POLICY_COUNTER_FLUSH_S": "0.2",
+        "NIGHTLIGHT_POLICY_COUNTER_THRESHOLD": "3",
+        "NIGHTLIGHT_POLICY_POLL_S": "0.2",
+    }
+    with STACKS[request.param](tmp_path_factory.mktemp(f"rollout-{request.param}"), **settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def embedded_stack(tmp_path_factory):
+    """One on this machine whose relation proofs have a leeway of a second: the default is too long to wait for."""
+    with Embedded(tmp_path_factory.mktemp("leeway"), NIGHTLIGHT_RELATIONS_LEEWAY_S="1") as started:
         yield started
 
 

@@ -15,7 +15,6 @@ from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_client.models import InvalidId
 from tests.support import pictures
 from tests.support.hostile_ids import IDS, NOT_IDS, ODD_IDS, VERSIONS
-from tests.support.stacks import Embedded
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -56,12 +55,12 @@ def calls():
 
 
 @pytest.fixture(scope="module")
-def stack_and_client(tmp_path_factory):
-    with Embedded(tmp_path_factory.mktemp("hostile")) as stack, stack.client() as client:
+def stack_and_client(embedded_stack):
+    with embedded_stack.client() as client:
         client.declare("victim", band="adult", assurance="verified")
         client.declare("other", band="adult", assurance="verified")
         client.wait(client.upload("victim", pictures.jpeg(300, 300)).image_id)
-        yield stack, client
+        yield embedded_stack, client
 
 
 @pytest.fixture

@@ -12,20 +12,18 @@ from nightlight_client.local_client import LocalClient, Terms
 from nightlight_core.decisions.relation_proofs import issue_proof
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support import pictures
-from tests.support.stacks import ROOT, Embedded
+from tests.support.stacks import ROOT
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
-# The default leeway is too long to wait for in each test.
-LEEWAY_S = 1
+LEEWAY_S = 1  # what the stack has
 REVOKED = "the proof was issued before it was revoked"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    with Embedded(tmp_path_factory.mktemp("proofs"), NIGHTLIGHT_RELATIONS_LEEWAY_S=str(LEEWAY_S)) as started:
-        yield started
+def stack(embedded_stack):
+    return embedded_stack
 
 
 @pytest.fixture(scope="module")

@@ -7,20 +7,14 @@ import pytest
 from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.command import run_command
-from tests.support.stacks import STACKS
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
-@pytest.fixture(scope="module", params=sorted(STACKS))
-def stack(request, tmp_path_factory):
-    settings = {
-        "NIGHTLIGHT_RETENTION_PROVE_AGAIN_S": "1",
-        "NIGHTLIGHT_RETENTION_RESIDUALS": "database backups:35,access logs:14",
-    }
-    with STACKS[request.param](tmp_path_factory.mktemp("receipts"), **settings) as started:
-        yield started
+@pytest.fixture
+def stack(quick_stack):
+    return quick_stack
 
 
 def nightlight(stack, *arguments, code=0):

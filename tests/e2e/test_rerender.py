@@ -20,7 +20,7 @@ from tests.support.waiting import HANG_S, eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 # `NIGHTLIGHT_TEST_PICTURES=2000 make ...` shows it for more.
-PICTURES = int(os.environ.get("NIGHTLIGHT_TEST_PICTURES", "30"))
+PICTURES = int(os.environ.get("NIGHTLIGHT_TEST_PICTURES", "15"))
 # Profiles that one viewer asks for: fewer than a stranger is shown in an hour.
 BATCH = 100
 LOG = logging.getLogger("tests")
@@ -154,10 +154,10 @@ def client_token(stack):
     return key_commands.token(stack.folder, scopes=["policy"], subject="tests", hours=1)
 
 
-def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
-    publisher = SigningKey.read(own.folder / "keys/publisher.private.jwk.json")
+def test_a_candidate_that_is_rendered_first_leaves_no_gap(rollout_stack, tmp_path):
+    publisher = SigningKey.read(rollout_stack.folder / "keys/publisher.private.jwk.json")
     stronger = pack(tmp_path / "stronger", "visible_watermark: soft", "visible_watermark: strong")
-    with own.client() as client:
+    with rollout_stack.client() as client:
         client.declare("p", band="age_13_15", assurance="verified", region="eu", choice="connections")
         assert client.wait(client.upload("p", pictures.jpeg(400, 300)).image_id).state == "ready"
         version = client.policy_status()["highest_version"] + 1
@@ -166,20 +166,20 @@ def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
         def shown():
             (decision,) = client.decide("peer", "profile", [("p", "stranger")])
             name = decision.url.split("?")[0].rsplit("/", 1)[-1].split(".")[0]
-            return rows(own).get(name, ("placeholder",))[-1]
+            return rows(rollout_stack).get(name, ("placeholder",))[-1]
 
         assert shown() == "soft"
         client.candidate(data, render=True)
         assert client.policy_status()["candidate"]["rendered"]
-        url = {"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": client_token(own)}
+        url = {"NIGHTLIGHT_URL": rollout_stack.url, "NIGHTLIGHT_TOKEN": client_token(rollout_stack)}
         watched = run_command(["policy", "progress", "--watch", "--begin-within", str(HANG_S)], url)
         assert watched.returncode == 0, watched.stderr
         assert "done     follows the policy" in watched.stdout
-        assert ("tiny", "strong") in rows(own).values()
+        assert ("tiny", "strong") in rows(rollout_stack).values()
         nothing = run_command(["policy", "progress", "--watch", "--begin-within", "1"], url)
         assert (nothing.returncode, nothing.stderr) == (4, "no run began within 1 s\n")
         assert shown() == "soft"
         client.activate(data)
         assert shown() == "strong"
-        eventually(lambda: ("tiny", "soft") not in rows(own).values())
+        eventually(lambda: ("tiny", "soft") not in rows(rollout_stack).values())
         assert shown() == "strong"

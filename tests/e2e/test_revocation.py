@@ -59,7 +59,7 @@ def second(stack):
     with subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment) as process:
         try:  # a process that is not ended here would be waited for without end
             url = f"http://127.0.0.1:{port}"
-            eventually(lambda: _answers(url), seconds=60)
+            eventually(lambda: _answers(url))
             yield url
         finally:
             process.terminate()

@@ -10,7 +10,6 @@ from nightlight.cli import key_commands
 from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.command import run_command
-from tests.support.stacks import STACKS
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -18,11 +17,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 BANDS = ("under_13", "age_13_15", "age_16_17", "adult")
 
 
-@pytest.fixture(scope="module", params=sorted(STACKS))
-def stack(request, tmp_path_factory):
-    settings = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "60", "NIGHTLIGHT_POLICY_POLL_S": "0.1"}
-    with STACKS[request.param](tmp_path_factory.mktemp("scraped"), **settings) as started:
-        yield started
+@pytest.fixture(scope="module")
+def stack(quick_stack):
+    return quick_stack
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,8 @@ import pytest
 
 from nightlight.jobs.lanes import LANES
 from tests.conftest import ROOT
-from tests.e2e.test_watched import addresses
 from tests.support.command import run_command
-from tests.support.stacks import STACKS
-from tests.support.waiting import HANG_S, eventually
+from tests.support.waiting import HANG_S
 
 
 @pytest.fixture
@@ -27,26 +25,6 @@ def environment(stack):
 def looked(environment, *options):
     done = run_command(["status", "--json", "--no-buckets", *options], environment)
     return done.returncode, json.loads(done.stdout)
-
-
-@pytest.fixture(params=sorted(STACKS))
-def own(request, tmp_path):
-    """A stack of the test's own: other tests have jobs that fail."""
-    with STACKS[request.param](tmp_path) as started:
-        yield started
-
-
-def test_where_all_is_well_it_says_so_and_exits_with_0(own):
-    environment = own.as_role("operator") if own.name == "scale" else own.environment
-    asked = [f"--ask={address}" for address in addresses(own)]
-    # The first sweep may be on its way.
-    status = eventually(lambda: (answer := looked(environment, *asked))[0] == 0 and answer[1], HANG_S)
-    assert status["problems"] == []
-    assert [lane["lane"] for lane in status["lanes"]] == list(LANES)
-    assert [process["ready"] for process in status["processes"]] == [True, True, True]
-    assert status["certificate_days"] > 300
-    assert status["erasures_overdue"] == status["takedowns_overdue"] == 0
-    assert len(status["policy_digest"]) >= 12
 
 
 def test_a_process_that_does_not_answer_is_a_problem_and_2(environment, people):

@@ -56,12 +56,18 @@ CHANGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def changed(stack, leak, tmp_path_factory):
+    """What the command says of each changed copy; one call, since each starts a sandbox."""
+    folder = tmp_path_factory.mktemp("changed")
+    for change, make in CHANGES.items():
+        (folder / change).write_bytes(make(leak[1]))
+    return {Path(answer["file"]).name: answer for answer in trace_results(stack, folder)}
+
+
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, change):
-    image, shown = leak
-    path = tmp_path / "found"
-    path.write_bytes(CHANGES[change](shown))
-    (answer,) = trace_results(stack, path)
+def test_a_changed_copy_leads_back_to_its_rendition(leak, changed, change):
+    image, answer = leak[0], changed[change]
     # A hash knows the picture; the invisible watermark says which of its tiers a copy was.
     first = answer["origins"][0]
     assert (first["image_id"], first["profile_id"]) == (image.image_id, "leaky")

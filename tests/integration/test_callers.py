@@ -11,6 +11,7 @@ import pytest
 from nightlight.delivery.access_tokens import AccessVerifier, TokenClocks, generate_key, issue_token
 from nightlight_core.errors import Unauthenticated, Unavailable
 from tests.support.jwks_server import JwksServer
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +88,7 @@ def test_who_is_known_has_the_next_set_read_before_the_last_one_ends_and_waits_f
     server.released.clear()
     elapsed.ahead += 16
     verifier.verify(token(first, "again"))  # it is answered although the server is not
-    assert server.requested.wait(10)
+    assert server.requested.wait(HANG_S)
     server.released.set()
     elapsed.ahead += 15  # by now the first set counts no more
     assert verifier.verify(token(second)).subject == "s"
@@ -112,7 +113,7 @@ def test_unknown_key_ids_cause_one_reading_while_the_server_is_slow(server, veri
     server.released.clear()
     with ThreadPoolExecutor(16) as threads:
         refusals = [threads.submit(refused, verifier, token(private, kid=f"unknown-{number}")) for number in range(64)]
-        assert server.requested.wait(10)
+        assert server.requested.wait(HANG_S)
         server.released.set()
         assert {future.result() for future in refusals} == {Unauthenticated}
     assert server.asked == 1

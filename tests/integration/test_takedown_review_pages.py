@@ -15,6 +15,7 @@ from nightlight.store.local import LocalStore
 from nightlight_core.clock import system_clock
 from service.console.session import COOKIE
 from tests.support import golden
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +42,7 @@ def token(served):
 
 @pytest.fixture
 def http(served):
-    with httpx.Client(base_url=served[0].base_url, timeout=20) as client:
+    with httpx.Client(base_url=served[0].base_url, timeout=HANG_S) as client:
         yield client
 
 

@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.waiting import HANG_S
+
 
 class JwksServer(ThreadingHTTPServer):
     """``answer`` is (status, bytes); while ``released`` is clear nothing is answered; ``asked`` counts requests."""
@@ -42,7 +44,7 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked += 1
         self.server.requested.set()
-        self.server.released.wait(30)
+        self.server.released.wait(HANG_S)
         status, body = self.server.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

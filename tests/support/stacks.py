@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at, postgres_database, roles_of
 from tests.support.proxy import Proxy
 from tests.support.services import BROKER, REDIS, S3_SERVICE, S3_WORKER, identity, needed, token
-from tests.support.waiting import HANG_S
+from tests.support.waiting import HANG_S, eventually
 
 ROOT = Path(__file__).parents[2]
 # A machine that is slow, or stands still for a while, is no outage: the product's own patience decides no test. What
@@ -42,7 +41,7 @@ QUICK = {
     "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
     **LONG_TIMEOUTS,
     "NIGHTLIGHT_WORKER_BACKOFF_S": "0.3",
-    "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "0.3",
+    "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "1",
     "NIGHTLIGHT_WORKER_REQUEUE_AFTER_S": "5",
     "NIGHTLIGHT_WORKER_SHUTDOWN_S": "1",
     "NIGHTLIGHT_SERVICE_DRAIN_S": "0",
@@ -231,18 +230,16 @@ class Scale:
         return {}
 
     def _wait_ready(self, address):
-        end = time.monotonic() + HANG_S
-        while time.monotonic() < end:
+        def ready():
             for name, child in self.children.items():
                 if child.poll() is not None:
                     raise RuntimeError(f"{name} ended with {child.returncode}:\n{self.logs(name)[-4000:]}")
             try:
-                if httpx.get(f"{address}/readyz").status_code == 200:
-                    return
+                return httpx.get(f"{address}/readyz").status_code == 200
             except httpx.HTTPError:
-                pass
-            time.sleep(0.1)
-        raise RuntimeError(f"{address} was not ready; logs in {self.folder}")
+                return False
+
+        eventually(ready)
 
     def _stop_children(self):
         for child in reversed(self.children.values()):

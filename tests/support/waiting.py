@@ -12,11 +12,12 @@ HANG_S = 300.0
 
 def eventually(check, seconds=HANG_S):
     """Return the first true answer of ``check``; fail if there is none before it must be said to hang."""
-    end, pause = time.monotonic() + seconds, 0.005
+    begun = time.monotonic()
     while not (result := check()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(pause)
-        pause = min(pause * 1.4, 0.1)  # who looks all the time takes the processor from what it waits for
+        waited = time.monotonic() - begun
+        assert waited < seconds, "it did not happen in time"
+        # Who looks all the time takes the processor from what it waits for.
+        time.sleep(min(max(0.005, waited / 8), 0.5))
     return result
 
 

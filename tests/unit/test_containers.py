@@ -13,6 +13,7 @@ from nightlight.catalogue import sql_roles
 from nightlight.settings import _SCALE_DRAIN_S
 from nightlight.settings.process import WorkerSettings
 from tests.conftest import ROOT
+from tests.support.waiting import HANG_S
 
 _SPEC = importlib.util.spec_from_file_location("compose_secrets", ROOT / "infra/compose_secrets.py")
 compose_secrets = importlib.util.module_from_spec(_SPEC)
@@ -176,7 +177,7 @@ def test_the_buckets_are_made_with_nothing_but_a_shell_and_mc(services, tmp_path
     calls = tmp_path / "calls"
     run = ["/bin/bash", "--posix", "-ec", mc + script]
     environment = {"PATH": "/nowhere", "CALLS": str(calls), **secrets}
-    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=HANG_S)
     assert (done.returncode, done.stderr) == (0, "")
     assert "admin policy attach nightlight keeper --user keeper" in calls.read_text("utf-8")
     names = {name: f"nightlight-{name.lower()}" for name in ("ORIGINALS", "RENDITIONS", "EXPORTS", "VAULT")}

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # Before the second attempt, on average; doubles with each. Drawn between nothing and twice this ("full jitter").
 _PAUSE_S = 0.05
-# How often the state of an image, a trace or an export is asked for.
-_POLL_S = 0.1
+# How long to wait before the state of an image, a trace or an export is asked for again: an eighth of what it has taken
+# so far, so that what takes long is not asked for all the time.
+_POLL_S, _POLL_SHARE, _MOST_POLL_S = 0.1, 1 / 8, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,13 @@ class Budget:
 
     def __init__(self, seconds: float) -> None:
         """Begin now."""
-        self._end = time.monotonic() + seconds
+        self._begin = time.monotonic()
+        self._end = self._begin + seconds
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds since it began."""
+        return time.monotonic() - self._begin
 
     @property
     def left(self) -> float:
@@ -87,7 +94,7 @@ def until_final(request: Request[Settling], failures: Failures, what: str, timeo
             return state
         if budget.left < 0:
             raise TimeoutError(f"{what} is still pending after {timeout_s:.0f} s")
-        yield Pause(_POLL_S)
+        yield Pause(min(max(_POLL_S, budget.spent * _POLL_SHARE), _MOST_POLL_S))
 
 
 def _until_answered(request: Request[T], failures: Failures, budget: Budget) -> Steps[T]:

@@ -28,6 +28,7 @@ from tests.support.flow_container import HASHER, START
 from tests.support.lists import filler
 from tests.support.promtool import firing, metrics_of, page, rules, samples
 from tests.support.receiver import receiving
+from tests.support.waiting import HANG_S
 from workers.app import make_app, sender
 
 pytestmark = pytest.mark.integration
@@ -143,7 +144,7 @@ def test_a_broker_that_takes_nothing(services, profile_id, fired, monkeypatch):
 
 def test_an_edge_that_is_told_nothing(services, fired):
     with receiving() as server:
-        edges = EdgePurge(f"{server.url}/purge", token=None, timeout_s=5).edges
+        edges = EdgePurge(f"{server.url}/purge", token=None, timeout_s=HANG_S).edges
         publisher = RevocationPublisher(services.catalogue, edges, every_s=0, clock=services.clock)
         assert publisher.run_once() == 1
         before = page()

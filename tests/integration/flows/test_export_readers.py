@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from nightlight.flows.exports.requests import _AT_ONCE, ZIP, GivenExport
 from service.routes.exports import ExportFile
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 # More than a kernel keeps for a reader on this machine, which is some megabytes.
@@ -37,13 +38,13 @@ def served():
     thread.start()
     yield world
     server.should_exit = server.force_exit = True
-    thread.join(10)
+    thread.join(HANG_S)
 
 
 def asked(world):
     reader = socket.socket()
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-    reader.settimeout(30)
+    reader.settimeout(HANG_S)
     reader.connect(world.address)
     reader.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
     assert reader.recv(15) == b"HTTP/1.1 200 OK"
@@ -60,7 +61,7 @@ def free(world):
     return count
 
 
-def comes_free(world, count, within_s=20):
+def comes_free(world, count, within_s=HANG_S):
     end = time.monotonic() + within_s
     while free(world) != count and time.monotonic() < end:
         time.sleep(0.05)

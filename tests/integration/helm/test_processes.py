@@ -165,7 +165,7 @@ def test_a_process_is_ready_by_what_the_chart_gives_it_and_stops_when_told(clust
 
 def answered(url):
     try:
-        answer = httpx.get(url, timeout=10)
+        answer = httpx.get(url, timeout=HANG_S)
     except httpx.HTTPError:
         return None
     return answer if answer.status_code == 200 else None

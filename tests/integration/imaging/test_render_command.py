@@ -3,23 +3,25 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import ROOT
 from tests.support import pictures
-from tests.support.waiting import HANG_S
+from tests.support.command import run_command
 
 pytestmark = pytest.mark.integration
 
 
-def nightlight(*arguments, cwd=ROOT):
-    command = [str(Path(sys.executable).parent / "nightlight"), "render", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=HANG_S)
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    """The default policy is the folder `policies` of where one is."""
+    monkeypatch.chdir(ROOT)
+
+
+def nightlight(*arguments):
+    return run_command(["render", *arguments], {"COLUMNS": "200"})
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def loose(pair):
         policy = bucket_policy(bucket, names(pair), principals, tls_only=False, server=S3ServerKind.CEPH)
         pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     # What a worker could lock there is locked for seconds.
-    eventually(lambda: probe(pair, "keeper") and not keys(pair, "vault"), seconds=60)
+    eventually(lambda: probe(pair, "keeper") and not keys(pair, "vault"))
 
 
 def test_what_is_open_is_said_to_be(pair, loose):
