@@ -91,6 +91,11 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     return 0
 
 
+def _ready(app: Celery, settings: Settings) -> None:
+    os.environ[tasks.REPLACES] = "1"  # children that start from now on inherit it
+    declare_queues(app, settings)
+
+
 def _follow_keys(services: WorkerContainer) -> None:
     """Read keys again when they change, for as long as this process lives; children do it before each task."""
     threading.Thread(target=services.keys.run, args=(threading.Event(),), name="keys", daemon=True).start()
