@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import nightlight
+from nightlight import telemetry
 from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
@@ -105,4 +106,5 @@ def create_app(services: ServiceContainer) -> FastAPI:
     app.add_middleware(RequestId)
     app.add_middleware(RequestMetrics)
     app.add_middleware(EncodedPath)
+    telemetry.watch_application(app)
     return app
