@@ -24,7 +24,7 @@ STATEMENTS = {
 INSERT INTO profiles (profile_id, state, band, asserted_band, assurance, region, choice, report_flag, asserted_at,
   generation, uploads, current_image_id, created_at)
 SELECT 'u-' || n, 'live', band, band, 'verified', (ARRAY['eu','us','uk','br','in'])[1 + n % 5], 'connections', 'clear',
-  $ago29, 0, 2, $image, $ago400
+  $ago25, 0, 2, $image, $ago400
 FROM (SELECT n, (ARRAY['adult','adult','adult','age_16_17','age_13_15'])[1 + n % 5] AS band
   FROM generate_series(1, :n) AS n) AS s""",
     "images": """
@@ -33,7 +33,7 @@ INSERT INTO images (image_id, profile_id, sequence, state, original_key, origina
 SELECT CASE WHEN old THEN md5('replaced' || n) ELSE $image END, 'u-' || n, CASE WHEN old THEN 1 ELSE 2 END,
   CASE WHEN old THEN 'superseded' ELSE 'ready' END, 'o/' || md5('o' || n || old) || md5('p' || n || old), 68000, 'jpeg',
   1080, 1080, 'adult', 'adult', $ago400, $ago400, 'AcFF:470l}ah',
-  CASE WHEN old THEN $ago6 END
+  CASE WHEN old THEN $ago3 END
 FROM generate_series(1, :n) AS n, (VALUES (false), (true)) AS v(old) WHERE NOT old OR n % 10 = 0""",
     "renditions": """
 INSERT INTO renditions (name, image_id, tier, generation, recipe, format, bytes, width, height, sha256, face_px,
@@ -54,8 +54,8 @@ INSERT INTO view_hashes (image_id, hashes)
 SELECT $image, decode(repeat(md5('h' || n), 6), 'hex') FROM generate_series(1, :n) AS n""",
     "jobs": """
 INSERT INTO jobs (job_id, kind, lane, image_id, state, attempt, crashes, planned, next_run_at, created_at, finished_at)
-SELECT md5('job' || n), 'render', 2, $image, 'done', 1, 0, $keys, $ago99, $ago99,
-  $ago99 + interval '1 second'
+SELECT md5('job' || n), 'render', 2, $image, 'done', 1, 0, $keys, $ago90, $ago90,
+  $ago90 + interval '1 second'
 FROM generate_series(1, :n) AS n WHERE n % 2 = 0""",
     "written_keys": """
 INSERT INTO written_keys (image_id, planned) SELECT $image, $keys FROM generate_series(1, :n) AS n WHERE n % 2 = 1""",
@@ -66,7 +66,7 @@ FROM generate_series(1, :n) AS n, (VALUES ('image.receiving', 1), ('image.upload
   ('image.superseded', 1), ('profile.declared', 0)) AS e(event, about) ORDER BY 1""",
     "audit of what is gone": """
 INSERT INTO audit (at, event, image_id, actor, detail)
-SELECT $ago99, e.event, md5('gone' || n), 'retention', '{}'
+SELECT $ago90, e.event, md5('gone' || n), 'retention', '{}'
 FROM generate_series(1, :n) AS n, (VALUES ('image.superseded'), ('image.deleted')) AS e(event) ORDER BY 1""",
     "blocks": """
 INSERT INTO blocks (viewer_id, profile_id, created_at)
@@ -90,7 +90,7 @@ def write(connection, profiles: int, recipes) -> None:
 
 
 def _written_out(statement: str) -> str:
-    """Return a statement with its expressions in place; ``$ago29`` is a moment of the last 29 days."""
+    """Return a statement with its expressions in place; ``$ago25`` is a moment of the last 29 days."""
     for name, expression in (("$image", _IMAGE), ("$name", _NAME), ("$keys", _KEYS)):
         statement = statement.replace(name, expression)
     return re.sub(r"\$ago(\d+)", _AGO, statement).replace("::", "\\:\\:")

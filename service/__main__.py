@@ -11,7 +11,7 @@ from nightlight import one_thread  # noqa: F401 - before numpy is imported
 
 import uvicorn
 
-from nightlight import logs
+from nightlight import logs, telemetry
 from nightlight.settings import Settings
 from nightlight.wiring.service_container import build_service
 from nightlight.wiring.startup import START_ERRORS, refuse_to_start
@@ -25,6 +25,7 @@ def main() -> int:
     try:
         settings = Settings()
         logs.configure(settings.general, settings.log)
+        telemetry.configure(settings.tracing, "service")
         services = build_service(settings)
     except START_ERRORS as error:
         return refuse_to_start("service", error)

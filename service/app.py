@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import nightlight
+from nightlight import telemetry
 from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
@@ -109,4 +110,5 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
     app.add_middleware(RequestMetrics)
     app.add_middleware(EncodedPath)
     app.add_middleware(CloseWhileDraining, draining=draining)
+    telemetry.watch_application(app)
     return app

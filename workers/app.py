@@ -15,7 +15,7 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
-from nightlight import logs
+from nightlight import logs, telemetry
 from nightlight.jobs.lanes import LANES, UPLOAD
 from nightlight.settings import Settings
 from nightlight.settings.base import require
@@ -143,10 +143,12 @@ def sender(app: Celery, settings: Settings) -> Send:
         if not declared:
             declare_queues(app, settings)
             declared = True
+        span = telemetry.traceparent()
         try:
             app.send_task(
                 task,
                 kwargs={"job_id": job_id},
+                headers={"traceparent": span} if span else None,
                 routing_key=lane,
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from celery.signals import worker_ready
 
-from nightlight import logs
+from nightlight import logs, telemetry
 from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.settings import Settings
 from nightlight.wiring.operator_tools import hash_lists
@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings()
         logs.configure(settings.general, settings.log)
+        telemetry.configure(settings.tracing, arguments[0])
         if arguments == ["imports"]:
             return _consume(settings)
         services = build_worker(settings)

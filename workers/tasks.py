@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from celery import Task, shared_task
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from nightlight.imaging.seccomp import exit_with_parent
 from nightlight.jobs.kinds import KINDS
@@ -51,6 +51,19 @@ services = _Services()
 def _die_with_the_parent(**_kwargs: object) -> None:
     """End with the parent: if the worker is killed, the broker gives this child's message to somebody else."""
     exit_with_parent()
+    if os.environ.get("NIGHTLIGHT_TRACING_ENDPOINT"):  # tasks are watched from the first one on
+        from nightlight import telemetry
+        from nightlight.settings.process import TracingSettings
+
+        telemetry.configure(TracingSettings(), "work")
+        telemetry.watch_tasks()
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _send_spans(**_kwargs: object) -> None:
+    from nightlight import telemetry
+
+    telemetry.shutdown()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

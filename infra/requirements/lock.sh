@@ -12,10 +12,10 @@ lock() { uv pip compile "$@" --universal --python-version 3.11 --generate-hashes
 client=clients/python/pyproject.toml
 lock pyproject.toml "$client" --extra dev --extra local -o infra/requirements/dev.txt
 lock "$client" --extra local -c infra/requirements/dev.txt -o infra/requirements/client.txt
-lock pyproject.toml "$client" --extra pkcs11 --extra local --overrides infra/requirements/overrides-server.in \
+lock pyproject.toml "$client" --extra pkcs11 --extra tracing --extra local --overrides infra/requirements/overrides-server.in \
   -c infra/requirements/dev.txt -o infra/requirements/server.txt
 # What an installed server needs more for the forms of membership programmes.
-lock pyproject.toml "$client" --extra pkcs11 --extra local --extra exchange --overrides infra/requirements/overrides-server.in \
+lock pyproject.toml "$client" --extra pkcs11 --extra tracing --extra local --extra exchange --overrides infra/requirements/overrides-server.in \
   -c infra/requirements/dev.txt -o infra/requirements/exchange.txt
 for extra in bench bench-images bench-face parity; do
   lock pyproject.toml "$client" --extra dev --extra local --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"

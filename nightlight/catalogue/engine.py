@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from nightlight import metrics
+from nightlight import metrics, telemetry
 from nightlight.catalogue.abuse_signals import AbuseSignals
 from nightlight.catalogue.audit import AuditLog
 from nightlight.catalogue.backlog import Backlog
@@ -187,6 +187,7 @@ def make_engine(url: str, *, pool_size: int, timeout_s: float) -> Engine:
         else _postgresql(parsed, pool_size, timeout_s)
     )
     _measure(engine)
+    telemetry.watch_engine(engine)
     return engine
 
 

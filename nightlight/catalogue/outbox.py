@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, or_, select, update
 
+from nightlight import telemetry
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import outbox
 from nightlight_core.ids import JobId
@@ -15,12 +16,13 @@ from nightlight_core.ids import JobId
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A task to be sent, by name, for a job, in the lane of a rank."""
+    """A task to be sent, by name, for a job, in the lane of a rank; ``traceparent`` is the span that asked for it."""
 
     message_id: int
     task: str
     job_id: JobId
     rank: int
+    traceparent: str | None = None
 
 
 class Outbox(Rows):
@@ -36,7 +38,7 @@ class Outbox(Rows):
         query = select(outbox.c.job_id).where(outbox.c.job_id.in_([job_id for _, job_id, _ in messages]))
         waiting = set(self._execute(query).scalars())
         rows = [
-            {"task": task, "job_id": job_id, "lane": rank, "created_at": now}
+            {"task": task, "job_id": job_id, "lane": rank, "created_at": now, "traceparent": telemetry.traceparent()}
             for task, job_id, rank in messages
             if job_id not in waiting
         ]
@@ -63,10 +65,10 @@ class Outbox(Rows):
             update(outbox)
             .where(outbox.c.message_id.in_(ids))
             .values(claimed_until=now + timedelta(seconds=claim_s))
-            .returning(outbox.c.lane, outbox.c.message_id, outbox.c.task, outbox.c.job_id)
+            .returning(outbox.c.lane, outbox.c.message_id, outbox.c.task, outbox.c.job_id, outbox.c.traceparent)
         )
         rows = sorted((tuple(row) for row in self._execute(statement)), key=lambda row: row[:2])
-        return [Message(message_id, task, job_id, rank) for rank, message_id, task, job_id in rows]
+        return [Message(message_id, task, job_id, rank, span) for rank, message_id, task, job_id, span in rows]
 
     def mark_published(self, message_ids: list[int]) -> None:
         """Drop messages that the broker has confirmed."""

@@ -276,6 +276,8 @@ outbox = table(
     Column("lane", Integer, nullable=False, server_default="2"),
     Column("claimed_until", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    # The span that asked for it, as W3C Trace Context writes it: two random numbers.
+    Column("traceparent", String(55)),
     Index("ix_outbox_lane_message_id", "lane", "message_id"),
 )
 

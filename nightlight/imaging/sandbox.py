@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
+from nightlight import telemetry
 from nightlight.imaging.crop import MAX_ASPECT, most_pixels
 from nightlight.imaging.decode_memory import whole_bytes
 from nightlight.imaging.decoded_frame import StageTimes
@@ -177,7 +178,7 @@ class Sandbox:
             "cpu_s": min(self._limits.cpu_s, math.ceil(_EXTRA_CPU_S + _SLOW_MACHINE_FACTOR * header.decode_s)),
             "slow": header.decode_s > self._limits.slow_s,
         }
-        with stages.stage("sandbox"):
+        with stages.stage("sandbox"), telemetry.span("sandbox.frame"):
             return read_frame(self.send_request(request, data, response_bytes=response_bytes), header, edge, stages)
 
     def send_request(self, request: dict[str, Any], data: bytes, *, response_bytes: int) -> memoryview:

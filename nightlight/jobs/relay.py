@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightlight import logs, metrics
+from nightlight import logs, metrics, telemetry
 from nightlight.jobs.kinds import ERASE, KINDS
 from nightlight.jobs.lanes import LANE_OF_RANK, RANKS
 from nightlight_core.errors import QueueUnavailable
@@ -46,7 +46,8 @@ class Relay:
         failed: QueueUnavailable | None = None
         for message in messages:
             try:
-                self.send(message.task, message.job_id, LANE_OF_RANK[message.rank])
+                with telemetry.continued(message.traceparent, "outbox.publish"):
+                    self.send(message.task, message.job_id, LANE_OF_RANK[message.rank])
             except QueueUnavailable as error:
                 failed = error
                 break

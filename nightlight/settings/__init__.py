@@ -46,6 +46,7 @@ class Settings:
     matching: pictures.MatchingSettings
     provenance: pictures.ProvenanceSettings
     log: process.LogSettings
+    tracing: process.TracingSettings
 
     def __init__(self) -> None:
         """Read every concern from the environment; raise SettingsRefused naming each bad variable."""

@@ -140,6 +140,17 @@ class WorkerSettings(BaseSettings):
         return self
 
 
+class TracingSettings(BaseSettings):
+    """Spans by OpenTelemetry: off unless a collector is named. They name no person, picture, key or address."""
+
+    model_config = config("NIGHTLIGHT_TRACING_")
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    """Where spans are sent, as OTLP over HTTP: `http://collector:4318/v1/traces`. Unset: nowhere, and none are made."""
+    share: float = Field(default=0.01, ge=0, le=1)
+    """Share of the requests that are followed; one that comes with a `traceparent` is followed as that says."""
+
+
 class LogSettings(BaseSettings):
     """Logs."""
 
