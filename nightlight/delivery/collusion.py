@@ -90,14 +90,14 @@ def accuse_by_keys(
     Each key is tried with its part of ``false_accusation`` (the union bound again): copies of before a rotation and
     after it speak for themselves.
     """
-    found: dict[str, AccusedViewer] = {}
+    by_viewer: dict[str, AccusedViewer] = {}
     considered = 0
     for key in keys:
         accused, considered = accuse(key, leaked, viewers, false_accusation=false_accusation / len(keys))
         for viewer in accused:
             by_all = replace(viewer, chance=min(1.0, viewer.chance * len(keys)))
-            found[viewer.viewer] = min(found.get(viewer.viewer, by_all), by_all, key=lambda leak: leak.chance)
-    return sorted(found.values(), key=lambda leak: (-leak.agreements, leak.viewer)), considered
+            by_viewer[viewer.viewer] = min(by_viewer.get(viewer.viewer, by_all), by_all, key=lambda leak: leak.chance)
+    return sorted(by_viewer.values(), key=lambda leak: (-leak.agreements, leak.viewer)), considered
 
 
 def _chance(agreements: int, pictures: int, viewers: int) -> float:

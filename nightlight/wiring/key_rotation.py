@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightlight.delivery.jwks import LIFE_S
-from nightlight.flows.key_rotation.forms import ChainForm, Form, JwksForm, RingForm, SealForm
+from nightlight.flows.key_rotation.key_files import ChainStorage, JwksStorage, KeyStorage, RingStorage, SealStorage
 from nightlight.flows.key_rotation.processes import ProcessList
 from nightlight.flows.key_rotation.rings import KeyKind, RotatedKeys
 from nightlight.flows.key_rotation.rotate import Rotation
@@ -69,7 +69,7 @@ def rotated_keys(settings: Settings, kind: KeyKind) -> RotatedKeys:
     return RotatedKeys(kind, verified_by, signed_by, timedelta(seconds=life) + _MARGIN if life else timedelta(0))
 
 
-def key_form(settings: Settings, kind: KeyKind, files: KeyFiles) -> Form:
+def key_storage(settings: Settings, kind: KeyKind, files: KeyFiles) -> KeyStorage:
     """Return the form in which keys of a kind are kept; raises SettingsRefused where their files are not known."""
     rings = {
         KeyKind.URLS: ("nightlight_delivery_signing_keys", "d"),
@@ -80,33 +80,33 @@ def key_form(settings: Settings, kind: KeyKind, files: KeyFiles) -> Form:
     }
     if kind in rings:
         name, prefix = rings[kind]
-        return RingForm(_secret(settings, files.secrets_folder, name), prefix)
+        return RingStorage(_secret(settings, files.secrets_folder, name), prefix)
     if kind is KeyKind.SEAL:
         private = _secret(settings, files.secrets_folder, "nightlight_store_seal_private_keys")
         public = _secret(settings, files.public_folder or files.secrets_folder, "nightlight_store_seal_public_key")
-        return SealForm(private, public)
+        return SealStorage(private, public)
     folder = settings.general.data_dir.resolve() / "keys"
     if kind is KeyKind.C2PA:
-        provenance, made = settings.provenance, folder / "provenance"
+        provenance, development = settings.provenance, folder / "provenance"
         if provenance.kms_key is not None or provenance.pkcs11_module is not None:
             raise SettingsRefused("the key is kept elsewhere: docs/operations/rotation.md says how it is rotated there")
-        chain, key = provenance.chain or made / "chain.pem", provenance.key or made / "leaf.key.pem"
-        return ChainForm(chain, key, provenance.anchors or made / "root.pem", files.source)
+        chain, key = provenance.chain or development / "chain.pem", provenance.key or development / "leaf.key.pem"
+        return ChainStorage(chain, key, provenance.anchors or development / "root.pem", files.source)
     return _jwks(settings, kind, folder, files.private)
 
 
-def _jwks(settings: Settings, kind: KeyKind, folder: Path, private: Path | None) -> JwksForm:
+def _jwks(settings: Settings, kind: KeyKind, folder: Path, private: Path | None) -> JwksStorage:
     if kind is KeyKind.RECEIPTS:
         private = private or settings.retention.receipt_key or folder / "receipts.private.jwk.json"
-        return JwksForm(private.with_name("receipts.jwks.json"), private)
+        return JwksStorage(private.with_name("receipts.jwks.json"), private)
     if kind is KeyKind.CALLERS:
         named = settings.auth.jwks or str(folder / "callers.jwks.json")
         if named.startswith("https://"):
             raise SettingsRefused("NIGHTLIGHT_AUTH_JWKS is at its server: rotate the keys there")
-        return JwksForm(Path(named), private or folder / "caller.private.jwk.json")
+        return JwksStorage(Path(named), private or folder / "caller.private.jwk.json")
     set_ = settings.policy.publisher_keys if kind is KeyKind.PUBLISHER else settings.policy.safety_keys
     public = set_ or folder / f"{kind}.jwks.json"
-    return JwksForm(public, private or public.with_name(f"{kind}.private.jwk.json"))
+    return JwksStorage(public, private or public.with_name(f"{kind}.private.jwk.json"))
 
 
 def _secret(settings: Settings, folder: Path | None, name: str) -> Path:
@@ -137,7 +137,7 @@ def rotation(
     token = delivery.purge_token.get_secret_value() if delivery.purge_token else None
     return Rotation(
         rotated_keys(settings, kind),
-        key_form(settings, kind, files),
+        key_storage(settings, kind, files),
         ProcessList(processes, [edge.strip() for edge in edges], token).ask,
         clock,
         wait_s,
@@ -166,8 +166,8 @@ def _signed(catalogue: Catalogue) -> dict[int, str]:
         versions = {state.active_version, state.previous_version, state.candidate_version}
         if scheduled is not None:
             versions |= {scheduled.version, scheduled.restores, scheduled.instead_of}
-        found = {version: tx.policies.bundle(version) for version in versions if version is not None}
+        bundles = {version: tx.policies.bundle(version) for version in versions if version is not None}
     try:
-        return {version: str(json.loads(data)["key_id"]) for version, data in found.items() if data is not None}
+        return {version: str(json.loads(data)["key_id"]) for version, data in bundles.items() if data is not None}
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"a stored bundle cannot be read ({type(error).__name__})") from error

@@ -58,8 +58,8 @@ class LiveKeys:
         if name in self._files:
             return self._files[name]
         file = self._files[name] = LiveFile(paths, load)
-        for reported, of in ids.items():
-            self._reports[reported] = partial(_reported, file, of)
+        for reported, ids_of in ids.items():
+            self._reports[reported] = partial(_reported, file, ids_of)
         return file
 
     def report(self, name: str, ids: Callable[[], Sequence[str]]) -> None:
@@ -125,8 +125,8 @@ class LiveKeys:
         return {name: list(ids()) for name, ids in self._reports.items()}
 
 
-def _reported(file: LiveFile[T], of: Callable[[T], Sequence[str]]) -> Sequence[str]:
-    return of(file.value)
+def _reported(file: LiveFile[T], ids_of: Callable[[T], Sequence[str]]) -> Sequence[str]:
+    return ids_of(file.value)
 
 
 def secret_file(variable: str) -> Path | None:

@@ -40,28 +40,28 @@ def problems(path):
         if isinstance(target, ast.Name)
     }
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found = []
+    sentences = []
     phase = names.get("phase")
     if phase not in {"expand", "contract"}:
-        found.append('phase missing: say phase = "expand" or "contract"')
+        sentences.append('phase missing: say phase = "expand" or "contract"')
     if phase == "contract" and not names.get("works_for"):
-        found.append("works_for missing: a contract step says which revision's processes still work")
+        sentences.append("works_for missing: a contract step says which revision's processes still work")
     if phase == "contract" and str(names.get("works_for")) > str(names.get("down_revision")):
-        found.append("works_for is this step itself: the release before must still run")
+        sentences.append("works_for is this step itself: the release before must still run")
     down = functions.get("downgrade")
     if down is None or all(isinstance(node, (ast.Pass, ast.Expr)) and not calls(node) for node in down.body):
-        found.append("no downgrade")
+        sentences.append("no downgrade")
     if re.search(r"(lock|statement)_timeout", Path(path).read_text()):
-        found.append("sets timeouts: they are migrate's")
+        sentences.append("sets timeouts: they are migrate's")
     # Everything but downgrade may be reached from upgrade.
     up = [call for name, node in functions.items() if name != "downgrade" for call in calls(node)]
-    made = {argument(call, 0, "table_name") for call in up if name_of(call) == "op.create_table"}
+    new_tables = {argument(call, 0, "table_name") for call in up if name_of(call) == "op.create_table"}
     for call in up:
-        found += [f"line {call.lineno}: {problem}" for problem in of_call(call, made, phase)]
-    return found
+        sentences += [f"line {call.lineno}: {problem}" for problem in of_call(call, new_tables, phase)]
+    return sentences
 
 
-def of_call(call, made, phase):
+def of_call(call, new_tables, phase):
     name = name_of(call)
     head, _, verb = name.rpartition(".")
     if head == "op" and verb in _TAKES_AWAY and phase != "contract":
@@ -70,28 +70,28 @@ def of_call(call, made, phase):
         given = {keyword.arg for keyword in call.keywords}
         if given & {"new_column_name", "type_"} or constant(call, "nullable") is False:
             yield "takes away: alter_column"
-    if head == "op" and verb == "add_column" and argument(call, 0, "table_name") not in made:
+    if head == "op" and verb == "add_column" and argument(call, 0, "table_name") not in new_tables:
         column = next(
             (part for part in ast.walk(call) if isinstance(part, ast.Call) and name_of(part).endswith("Column")), None
         )
         if column is None or (constant(column, "nullable") is not True and not has(column, "server_default")):
             yield "not-null column: nullable=True, or a server_default"
-    if head == "op" and verb == "create_index" and argument(call, 1, "table_name") not in made:
+    if head == "op" and verb == "create_index" and argument(call, 1, "table_name") not in new_tables:
         yield "locks for long: steps.create_index makes it concurrently"
     if head == "op" and verb in _CHECKED:
         yield f"locks for long: {verb} checks every row"
     if verb in {"execute", "text"}:
-        yield from of_sql(call, made, phase)
+        yield from of_sql(call, new_tables, phase)
 
 
-def of_sql(call, made, phase):
+def of_sql(call, new_tables, phase):
     sql = " ".join(
         part.value for part in ast.walk(call) if isinstance(part, ast.Constant) and isinstance(part.value, str)
     )
     table = _SQL_TABLE.search(sql)
     if phase != "contract" and _SQL_AWAY.search(sql):
         yield "takes away: in SQL"
-    if _SQL_LONG.search(sql) and not (table and table[1] in made):
+    if _SQL_LONG.search(sql) and not (table and table[1] in new_tables):
         yield "locks for long: in SQL"
 
 

@@ -84,10 +84,10 @@ class UrlWatcher:
         for origin in self.origins:
             if expiry <= time.time() + _NEARLY_S:
                 return
-            found = self._digest(url, origin)
+            digest = self._digest(url, origin)
             self.fetched += 1
-            if found != expected:
-                self.problems.append(f"{found} instead of {expected[:8]} at {origin}: {url}")
+            if digest != expected:
+                self.problems.append(f"{digest} instead of {expected[:8]} at {origin}: {url}")
 
     @staticmethod
     def _digest(url, origin):

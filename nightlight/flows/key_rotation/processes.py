@@ -36,8 +36,8 @@ class ProcessList:
     def ask(self) -> list[ProcessKeys]:
         """Return what each says."""
         headers = {"Authorization": f"Bearer {self.edge_token}"} if self.edge_token else {}
-        asked = [_ask(f"{one.rstrip('/')}/readyz", {}) for address in self.processes for one in every_address(address)]
-        return asked + [_ask(one, headers) for hook in self.edges for one in every_address(hook)]
+        asked = [_ask(f"{url.rstrip('/')}/readyz", {}) for address in self.processes for url in every_address(address)]
+        return asked + [_ask(url, headers) for hook in self.edges for url in every_address(hook)]
 
 
 def every_address(url: str) -> list[str]:
@@ -46,10 +46,10 @@ def every_address(url: str) -> list[str]:
     if parts.scheme != "http" or not parts.hostname:
         return [url]  # a certificate is for the name
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
     except OSError:
         return [url]
-    hosts = dict.fromkeys(str(address[0]) for _, _, _, _, address in found)
+    hosts = dict.fromkeys(str(address[0]) for _, _, _, _, address in infos)
     named = [f"[{host}]" if ":" in host else host for host in hosts]
     return [parts._replace(netloc=f"{host}:{parts.port or 80}").geturl() for host in named]
 

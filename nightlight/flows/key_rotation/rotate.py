@@ -24,7 +24,7 @@ from nightlight_core.errors import InvalidInput
 from nightlight_core.files import FILE, replace_file
 
 if TYPE_CHECKING:
-    from nightlight.flows.key_rotation.forms import Form, Write
+    from nightlight.flows.key_rotation.key_files import KeyStorage, Write
     from nightlight.flows.key_rotation.processes import ProcessKeys
     from nightlight.flows.key_rotation.rings import RotatedKeys
     from nightlight_core.clock import Clock
@@ -83,7 +83,7 @@ class Rotation:
     """
 
     what: RotatedKeys
-    form: Form
+    form: KeyStorage
     ask: Callable[[], list[ProcessKeys]]
     clock: Clock
     wait_s: float = 0.0
@@ -114,7 +114,7 @@ class Rotation:
         return Step.RETIRE if KeyState.FORMER in kinds else Step.ADD
 
     def _add(self, work: _Work) -> StepResult:
-        waiting = _of(work.states, KeyState.WAITING)
+        waiting = _in_state(work.states, KeyState.WAITING)
         if waiting:
             return self._refusal(Step.ADD, work.states, f"{waiting[0]} waits: promote it, or retire it")
         key, writes = self.form.add()
@@ -124,7 +124,7 @@ class Rotation:
         return self._done(Step.ADD, key, after, "promote it once every process and edge has read it")
 
     def _promote(self, work: _Work) -> StepResult:
-        candidates = _of(work.states, KeyState.WAITING) or _of(work.states, KeyState.UNKNOWN)
+        candidates = _in_state(work.states, KeyState.WAITING) or _in_state(work.states, KeyState.UNKNOWN)
         if not candidates:
             return self._refusal(Step.PROMOTE, work.states, "no key waits: add one first")
         if self.edges_unasked:
@@ -153,8 +153,8 @@ class Rotation:
 
     def _retire(self, work: _Work) -> StepResult:
         current = next(iter(work.states))
-        waiting = _of(work.states, KeyState.WAITING)
-        going = _of(work.states, KeyState.FORMER) or _of(work.states, KeyState.UNKNOWN)
+        waiting = _in_state(work.states, KeyState.WAITING)
+        going = _in_state(work.states, KeyState.FORMER) or _in_state(work.states, KeyState.UNKNOWN)
         if not going:  # a key that waits has signed nothing
             why = "there is no key to retire: one is current, all others are kept"
             return self._forget(work, waiting) if waiting else self._refusal(Step.RETIRE, work.states, why)
@@ -268,7 +268,7 @@ def _state_of(record: RotationRecord, key: str) -> KeyState:
     return KeyState.WAITING if record.at(key, ADDED) is not None else KeyState.UNKNOWN
 
 
-def _of(states: dict[str, KeyState], state: KeyState) -> list[str]:
+def _in_state(states: dict[str, KeyState], state: KeyState) -> list[str]:
     return [key for key, its in states.items() if its is state]
 
 

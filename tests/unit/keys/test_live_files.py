@@ -6,7 +6,7 @@ import os
 import pytest
 
 from nightlight.delivery.object_names import ObjectNames
-from nightlight.flows.key_rotation.forms import RingForm
+from nightlight.flows.key_rotation.key_files import RingStorage
 from nightlight.wiring.live_keys import LiveKeys
 from nightlight_core.decisions.url_signing import HmacUrlSigner, RingDayKeys
 from nightlight_core.errors import SettingsRefused
@@ -135,4 +135,4 @@ def test_a_platforms_process_follows_the_file_of_relation_keys(tmp_path, clock):
 def test_ids_of_a_ring_are_what_its_file_says(tmp_path):
     path = tmp_path / "ring"
     path.write_text(key("a"))
-    assert RingForm(path, "a").keys() == [fingerprint("a1", b"a" * 32)]
+    assert RingStorage(path, "a").keys() == [fingerprint("a1", b"a" * 32)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nightlight.cli import key_commands
-from nightlight.flows.key_rotation.forms import ChainForm, JwksForm, RingForm, SealForm
+from nightlight.flows.key_rotation.key_files import ChainStorage, JwksStorage, RingStorage, SealStorage
 from nightlight.flows.key_rotation.processes import ProcessKeys
 from nightlight.flows.key_rotation.record import locked
 from nightlight.flows.key_rotation.rings import RotatedKeys
@@ -54,11 +54,12 @@ def keys(tmp_path):
 
 @pytest.fixture
 def urls(keys):
-    return World(URLS, RingForm(keys / "secrets/nightlight_delivery_signing_keys", "d"))
+    return World(URLS, RingStorage(keys / "secrets/nightlight_delivery_signing_keys", "d"))
 
 
 def ids(form):
-    return [key.rpartition("-")[0] for key in form]
+    listed = form.keys()
+    return [key.rpartition("-")[0] for key in listed]
 
 
 def test_the_three_steps_follow_each_other_and_each_waits_for_what_it_needs(urls):
@@ -70,10 +71,10 @@ def test_the_three_steps_follow_each_other_and_each_waits_for_what_it_needs(urls
     assert "http://a" in early.refused
     assert "http://b" in early.refused
     urls.read(0)
-    one = urls.run()
-    assert not one.done
-    assert "http://b" in one.refused
-    assert "http://a" not in one.refused
+    only_one = urls.run()
+    assert not only_one.done
+    assert "http://b" in only_one.refused
+    assert "http://a" not in only_one.refused
     urls.read()
     promoted = urls.run()
     assert promoted.done
@@ -185,7 +186,7 @@ def test_a_record_that_is_broken_is_refused(urls):
 
 
 def test_a_key_whose_products_last_is_kept_for_reading(keys):
-    world = World(FOREVER, RingForm(keys / "secrets/nightlight_invisible_watermark_keys", "m"))
+    world = World(FOREVER, RingStorage(keys / "secrets/nightlight_invisible_watermark_keys", "m"))
     world.run("add")
     world.read()
     world.run("promote")
@@ -201,7 +202,7 @@ def test_a_key_whose_products_last_is_kept_for_reading(keys):
 def test_one_name_key_becomes_a_ring(keys):
     path = keys / "secrets/nightlight_delivery_name_key"
     before = path.read_text()
-    world = World(RotatedKeys("names", "names", "names", None, ""), RingForm(path, "n"))
+    world = World(RotatedKeys("names", "names", "names", None, ""), RingStorage(path, "n"))
     world.run("add")
     assert path.read_text().startswith(f"n0:{before},n1:")
 
@@ -210,7 +211,7 @@ def test_a_seal_key_is_with_the_workers_before_anything_is_sealed_to_it(tmp_path
     private, public = generate_seal_keys()
     for name, text in (("private", f"s1:{private}"), ("public", f"s1:{public}")):
         (tmp_path / name).write_text(text)
-    form = SealForm(tmp_path / "private", tmp_path / "public")
+    form = SealStorage(tmp_path / "private", tmp_path / "public")
     world = World(RotatedKeys("seal", "seal", "seal_public", None, ""), form)
     old = Sealer.parse((tmp_path / "public").read_text(), "x").seal(b"picture")
     world.run("add")
@@ -230,7 +231,7 @@ def test_a_seal_key_is_with_the_workers_before_anything_is_sealed_to_it(tmp_path
 
 
 def test_a_public_key_is_published_before_its_private_half_signs(keys):
-    form = JwksForm(keys / "publisher.jwks.json", keys / "publisher.private.jwk.json")
+    form = JwksStorage(keys / "publisher.jwks.json", keys / "publisher.private.jwk.json")
     form.public.chmod(0o644)
     world = World(RotatedKeys("publisher", "publisher", None, timedelta(0)), form)
     first = SigningKey.read(form.private).key_id
@@ -257,7 +258,7 @@ def test_a_root_is_trusted_before_its_leaf_signs(tmp_path):
     for name in ("now", "next"):
         create_development_chain(tmp_path / name, SigningAlgorithm.ED25519, NOW)
     chain, key, root = (tmp_path / "now" / name for name in ("chain.pem", "leaf.key.pem", "root.pem"))
-    form = ChainForm(chain, key, root, tmp_path / "next")
+    form = ChainStorage(chain, key, root, tmp_path / "next")
     world = World(RotatedKeys("c2pa", "c2pa_roots", "c2pa", None, ""), form)
     old = SigningCredential.read(chain, key, root)
     world.run("add")

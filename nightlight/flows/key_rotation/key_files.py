@@ -3,10 +3,10 @@
 ::
 
     form          current key                     a key that waits                      add writes      promote writes
-    RingForm      first of ``id:base64,...``      behind it                             the ring        the ring
-    SealForm      the public key's file           in the private ring                   private ring    public file
-    JwksForm      the private JWK's file          public in the JWKS, private beside    JWKS, private   private file
-    ChainForm     chain and key files             root in the anchors, chain beside     anchors, both   key, chain
+    RingStorage      first of ``id:base64,...``      behind it                             the ring        the ring
+    SealStorage      the public key's file           in the private ring                   private ring    public file
+    JwksStorage      the private JWK's file          public in the JWKS, private beside    JWKS, private   private file
+    ChainStorage     chain and key files             root in the anchors, chain beside     anchors, both   key, chain
 
 Keys are told apart by what processes report (``nightlight_core.live_files``). A form plans writes and makes none.
 """
@@ -44,7 +44,7 @@ class Write(NamedTuple):
     public: bool = False
 
 
-class Form(Protocol):
+class KeyStorage(Protocol):
     """How keys of a kind are kept. Every method may raise SettingsRefused, PolicyRefused, InvalidInput or OSError."""
 
     @property
@@ -74,7 +74,7 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RingForm:
+class RingStorage:
     """``id:base64,id:base64`` in a file; ``prefix`` begins the ids of new keys."""
 
     path: Path
@@ -121,7 +121,7 @@ class RingForm:
 
 
 @dataclass(frozen=True, slots=True)
-class SealForm:
+class SealStorage:
     """Private keys in the workers' file, and the one public key to which originals are sealed in the service's."""
 
     private: Path
@@ -170,7 +170,7 @@ class SealForm:
 
 
 @dataclass(frozen=True, slots=True)
-class JwksForm:
+class JwksStorage:
     """Public keys in a JWKS file, and the private JWK that signs; the next private JWK lies beside it."""
 
     public: Path
@@ -230,7 +230,7 @@ class JwksForm:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainForm:
+class ChainStorage:
     """A certificate chain with its key, and the trust anchors; ``source`` has a new chain, as an authority gave it."""
 
     chain: Path
