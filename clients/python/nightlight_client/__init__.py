@@ -17,10 +17,10 @@ from nightlight_client.models import (
     Export,
     Image,
     InvalidId,
+    NoticeReview,
     NotNightlight,
     Problem,
     TakedownNotice,
-    TakedownReview,
     Trace,
 )
 
@@ -32,8 +32,8 @@ __all__ = [
     "InvalidId",
     "NightlightClient",
     "NotNightlight",
+    "NoticeReview",
     "Problem",
     "TakedownNotice",
-    "TakedownReview",
     "Trace",
 ]

@@ -156,7 +156,7 @@ class TakedownNotice(_Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class TakedownReview(_Answer):
+class NoticeReview(_Answer):
     """What a reviewer sees of a notice: softened pictures of it (or None) and of each match; nobody's id.
 
     They are as ``GET /v1/takedowns/{takedown_id}/review`` describes them: a picture's ``state`` is pending, ready or

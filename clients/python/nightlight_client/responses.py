@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from nightlight_client.models import Export, Image, NotNightlight, Problem, TakedownNotice, TakedownReview, Trace
+from nightlight_client.models import Export, Image, NoticeReview, NotNightlight, Problem, TakedownNotice, Trace
 
-Answer = TypeVar("Answer", Image, Trace, Export, TakedownNotice, TakedownReview)
+Answer = TypeVar("Answer", Image, Trace, Export, TakedownNotice, NoticeReview)
 
 # Statuses that may be another the next time: too many requests, and what a proxy or the service says of an outage.
 BUSY = frozenset({429, 502, 503, 504})

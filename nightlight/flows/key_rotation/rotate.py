@@ -19,7 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nightlight.flows.key_rotation.record import ADDED, FORMER, IN_USE, PROMOTED, RETIRED, RotationRecord, locked
+from nightlight.flows.key_rotation.rotation_log import ADDED, FORMER, IN_USE, PROMOTED, RETIRED, RotationRecord, locked
 from nightlight_core.errors import InvalidInput
 from nightlight_core.files import FILE, replace_file
 

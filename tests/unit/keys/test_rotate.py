@@ -9,9 +9,9 @@ import pytest
 from nightlight.cli import key_commands
 from nightlight.flows.key_rotation.key_files import ChainStorage, JwksStorage, RingStorage, SealStorage
 from nightlight.flows.key_rotation.processes import ProcessKeys
-from nightlight.flows.key_rotation.record import locked
 from nightlight.flows.key_rotation.rings import RotatedKeys
 from nightlight.flows.key_rotation.rotate import KeyState, Rotation, Step
+from nightlight.flows.key_rotation.rotation_log import locked
 from nightlight.policy.signing import SigningKey
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.signing import SigningCredential

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import IO, Any
 
 from nightlight_client import paths
-from nightlight_client.models import InvalidId, NotNightlight, TakedownNotice, TakedownReview
+from nightlight_client.models import InvalidId, NoticeReview, NotNightlight, TakedownNotice
 from nightlight_client.requests.http_request import Form, Request
 from nightlight_client.responses import Response, raise_for, read_nothing, reader
 
 _read_takedown = reader(TakedownNotice)
-_read_review = reader(TakedownReview)
+_read_review = reader(NoticeReview)
 _NOTICES = "/v1/takedowns"
 _NOTICE = f"{_NOTICES}/{{takedown_id}}"
 _MATCH = f"{_NOTICE}/matches/{{image_id}}"
@@ -64,12 +64,12 @@ def undo_takedown(takedown_id: str, *, why: str) -> Request[TakedownNotice]:
     return Request(method="POST", path=path, json={"why": why}, read=_read_takedown)
 
 
-def ask_takedown_review(takedown_id: str) -> Request[TakedownReview]:
+def ask_takedown_review(takedown_id: str) -> Request[NoticeReview]:
     """Ask for softened pictures of a notice and of its next matches; they take a token with the scope ``review``."""
     return Request(method="POST", path=paths.path(_REVIEW, takedown_id=takedown_id), read=_read_review)
 
 
-def takedown_review(takedown_id: str) -> Request[TakedownReview]:
+def takedown_review(takedown_id: str) -> Request[NoticeReview]:
     """Return a notice and its matches as a reviewer sees them, with the softened pictures that there are."""
     return Request(method="GET", path=paths.path(_REVIEW, takedown_id=takedown_id), read=_read_review)
 
