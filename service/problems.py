@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from nightlight import logs
+from nightlight.wiring.readiness import FULL
 from nightlight_core.errors import (
+    DiskFull,
     InvalidInput,
     NightlightError,
     NotFound,
@@ -71,6 +73,7 @@ def install(app: FastAPI) -> None:
     """Answer every error that leaves a route."""
     for kind in ANSWERED:
         app.add_exception_handler(kind, response_to)
+    app.add_exception_handler(OSError, _of_the_system)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -127,6 +130,13 @@ def _allowed(request: Request) -> list[str]:
         if route.matches(dict(request.scope))[0] is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
     return sorted(methods)
+
+
+async def _of_the_system(_request: Request, error: Exception) -> Response:
+    """Answer 503 where the disk is full: nothing was acknowledged, and another process may have room."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return _ours(DiskFull(str(error.strerror)))
+    raise error
 
 
 async def _unexpected(_request: Request, error: Exception) -> Response:

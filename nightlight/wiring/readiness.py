@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 OK = "ok"
 # A check returns a code, or raises the NightlightError that has it.
 Check = Callable[[], str | None]
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What the system says where a file has no room.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PROBE_BYTES = 65_536
 
 
@@ -99,6 +100,6 @@ def disk_check(least_bytes: int) -> Check:
                 file.flush()
             return "disk_full" if shutil.disk_usage(folder).free < least_bytes else None
         except OSError as error:
-            return "disk_full" if error.errno in _FULL else "disk_unusable"
+            return "disk_full" if error.errno in FULL else "disk_unusable"
 
     return check

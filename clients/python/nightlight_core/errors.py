@@ -224,6 +224,10 @@ class ClockSkewed(Unavailable):
     """This machine's clock is off by more than signatures allow."""
 
 
+class DiskFull(Unavailable):
+    """The disk has no room for the temporary file of a request."""
+
+
 class CatalogueUnavailable(Unavailable):
     """The database does not answer."""
 
