@@ -222,6 +222,12 @@ class Scale:
                 cwd=ROOT,
             )
 
+    def with_keys(self, name, environment):
+        """The variables of a process of a name, with the keys that it has besides those that all have."""
+        if name.partition("-")[0] not in {"worker", "schedule"}:
+            return environment
+        return {**environment, **key_commands.seal_environment(self.folder, "worker")}
+
     def _command(self, name, module):
         return PAUSED_WORKER if self._paused and name == "worker" else module
 
