@@ -86,7 +86,7 @@ def _answers(url):
 
 
 def play(stack, seconds):
-    """What a platform's backend and its viewers do: profiles, uploads, decisions, pictures, blocks, notices, erasures."""
+    """What a platform's backend and its viewers do: uploads, decisions, pictures, blocks, notices, traces, erasures."""
     over = threading.Event()
     with stack.client() as client:
         for number in range(PROFILES):
@@ -107,7 +107,7 @@ def _again(over, client, step):
     while not over.is_set():
         with contextlib.suppress(Problem):
             step(client)
-        over.wait(random.uniform(0, 2) * {_upload: 1.0, _look: 0.2, _rare: 8.0}[step])
+        over.wait(random.uniform(0, 2) * {_upload: 1.0, _look: 0.2, _rare: 2.5}[step])
 
 
 def _upload(client):
@@ -125,13 +125,15 @@ def _look(client):
 
 def _rare(client):
     profile_id = f"p{random.randrange(PROFILES)}"
-    done = random.randrange(4)
+    done = random.randrange(5)
     if done == 0:
         client.block(profile_id, f"viewer-{random.randrange(200)}")
     elif done == 1:
         client.revoke(profile_id)
     elif done == 2:
         client.delete_image(client.upload(profile_id, _picture()).image_id)
+    elif done == 3:
+        client.trace(_picture())
     else:
         client.place_takedown(_picture(), kind="other", reference="case-1")
 
@@ -189,9 +191,10 @@ def _draw_panel(axes, panel, asked, begin, end):
             lines += 1
     unit = panel["fieldConfig"]["defaults"].get("unit", "")
     axes.set_ylabel({"s": "s", "cps": "per s", "percentunit": "share"}.get(unit, ""), fontsize=6)
-    axes.set_ylim(bottom=0)
+    top = max(axes.get_ylim()[1], 1e-9) if lines else 1.0
+    axes.set_ylim(-0.04 * top, 1.35 * top)  # a line at nothing is seen, and the legend has room
     if lines:
-        axes.legend(fontsize=5.5, loc="upper left", frameon=False, ncols=2, handlelength=1.2)
+        axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=2, handlelength=1.2)
     else:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color="#888", fontsize=8)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nightlight.catalogue.images import DELETED
 from nightlight.flows.pictures.notices import MIRRORED, UPRIGHT, WHOLE_WITHIN, WINDOW_WITHIN
 from nightlight.flows.pictures.synced_index import NearQuery, SyncedIndex
 from nightlight.flows.traces.search import ANOTHER
@@ -136,7 +137,7 @@ class FindCopies:
         pairs = []
         for place, match in near:
             image = images.get(match.number)
-            if image is not None:
+            if image is not None and image.state != DELETED:  # an erasure is on its way: it hides, and floods, nothing
                 whole = bytes(image.hashes[:_HASH_BYTES])
                 copy = FoundImage(image.image_id, image.profile_id, match.distance, whole)
                 pairs.append((hashes.queries[place][0], copy))

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from nightlight.catalogue import images, takedowns
 from nightlight.catalogue.events import RESTORED, SET_ASIDE
+from nightlight.catalogue.schema import images as images_table
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.takedowns.search import unlike_pictures
@@ -260,6 +261,23 @@ def test_an_entry_that_matches_many_unlike_pictures_is_set_aside_until_people_ha
     world.work()
     assert world.services.state(others[0]) == images.QUARANTINED
     assert {world.services.state(image_id) for image_id in others[1:]} == {images.READY}
+
+
+def test_images_whose_erasure_is_on_its_way_set_no_entry_aside(world, picture, profile_id):
+    object.__setattr__(world.find, "unlike", 3)
+    named = world.upload(f"{profile_id}-a", jpeg(picture))
+    with world.catalogue.reading() as tx:
+        view = tx.view_hashes.of_image(named)[:32]
+    dice = np.random.default_rng(1)
+    others = [world.upload(f"{profile_id}-{number}", pictures.jpeg(seed=number)) for number in range(5)]
+    with world.catalogue.transaction() as tx:
+        for image_id in others:
+            tx.view_hashes.set(image_id, dice.bytes(32) + view)
+        gone = images_table.c.image_id.in_(others[:3])
+        tx.connection.execute(images_table.update().where(gone).values(state=images.DELETED))
+    takedown_id = world.place.of_image(named, NOTICE, actor="safety").takedown_id
+    world.work()
+    assert world.verdicts(takedown_id) == dict.fromkeys([named, *others[3:]], "open")
 
 
 def luma_of(data):
