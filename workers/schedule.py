@@ -55,13 +55,21 @@ def run(
                 next_reconcile = time.monotonic() + limits.reconcile_interval_s
                 reconciler.run_once()
                 for do in beside:
-                    do()
+                    _done(do)
             if relay.run_once():
                 continue
         except NightlightError as error:
             log.error("schedule.failed", code=error.code, detail=str(error))
             pause = max(pause, _PAUSE_AFTER_FAILURE_S)
         stop.wait(pause)
+
+
+def _done(do: Callable[[], object]) -> None:
+    """Do it; what fails is tried again the next time, and keeps nothing else from its turn."""
+    try:
+        do()
+    except NightlightError as error:
+        logs.get("schedule").error("schedule.failed", code=error.code, detail=str(error))
 
 
 def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:

@@ -46,9 +46,12 @@ class AbuseSignals(Rows):
         )
         return [RecordedSignal(*row) for row in self._execute(query)]
 
-    def forget_before(self, moment: datetime) -> int:
-        """Drop who was not seen since a moment; return how many rows."""
-        return self._execute(delete(abuse_signals).where(abuse_signals.c.last_at < moment)).rowcount
+    def forget_before(self, moment: datetime, *, limit: int = 5_000) -> int:
+        """Drop about ``limit`` of those who were not seen since a moment, the first first; return how many rows."""
+        moments = select(abuse_signals.c.last_at).where(abuse_signals.c.last_at < moment)
+        last = self._execute(moments.order_by(abuse_signals.c.last_at).offset(limit - 1).limit(1)).scalar_one_or_none()
+        old = abuse_signals.c.last_at < moment if last is None else abuse_signals.c.last_at <= last
+        return self._execute(delete(abuse_signals).where(old)).rowcount
 
     def plant(self, profile_id: ProfileId, now: datetime) -> None:
         """Make a profile a canary."""

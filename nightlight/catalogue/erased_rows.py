@@ -88,7 +88,8 @@ class ErasedRows(Rows):
     def forget_audit(self, before: datetime, *, limit: int) -> int:
         """Drop all lines of the audit log about images that are gone, where each was written before a moment.
 
-        ``limit`` is of images. They are found by the line about their deletion, which an index has.
+        ``limit`` is of lines about a deletion, by which they are found. An index has those of each step of it, since
+        the release before dropped lines one by one.
         """
         later, line = audit.alias(), exists().where(images.c.image_id == audit.c.image_id)
         gone = text(IMAGE_DELETED), audit.c.at < before, ~line

@@ -30,7 +30,8 @@ FIRST_WITH_STATE = "0012"
 # A migration waits so long for a lock, since everybody who comes after it waits behind it; then it lets all pass and
 # tries again, so often.
 LOCK_S, TRIES, _PAUSE_S = 2, 30, 1.0
-_LOCK_NOT_AVAILABLE = "55P03"
+# No lock was to be had, or this transaction was chosen to end a deadlock.
+_LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01"})
 # Whoever migrates holds this advisory lock: two upgrades at once follow each other.
 _ONE_AT_A_TIME = 5_731_204
 
@@ -38,11 +39,16 @@ _ONE_AT_A_TIME = 5_731_204
 def upgrade(engine: Engine) -> None:
     """Run every migration that the database lacks, each in a transaction of its own on PostgreSQL.
 
-    Raises Conflict where a lock was not to be had for all of its tries: what was done until then stays, and it can be
-    run again.
+    Nothing is done to a newer schema that this release works with: a release can be taken back, and the next one's
+    schema stays. Raises Conflict for one that it does not work with, and where a lock was not to be had for all of its
+    tries: what was done until then stays, and it can be run again.
     """
     with engine.connect() as connection:
         before = revision_of(connection)
+        if before is not None and before > newest_revision():
+            if works_with(connection):
+                return
+            raise Conflict(f"the schema is {before}, of a newer release that this one does not work with")
     _run(engine, "upgrade", "head")
     with engine.begin() as connection:
         connection.execute(update(schema_state).values(works_for=oldest_that_works()))
@@ -170,7 +176,7 @@ def _patiently(connection: Connection, move: Callable[[], None]) -> None:
             move()
         except DBAPIError as error:
             connection.rollback()
-            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            if getattr(error.orig, "sqlstate", None) not in _LOCK_NOT_AVAILABLE:
                 raise
             time.sleep(_PAUSE_S)
         else:

@@ -128,5 +128,8 @@ class Policies(Rows):
         return by_cell, self._count(days)
 
     def forget_counts(self, before: date) -> int:
-        """Drop the counts of days before one; return how many rows."""
-        return self._execute(delete(decision_counts).where(decision_counts.c.day < before)).rowcount
+        """Drop the counts of the first day, if it is before a day; return how many rows."""
+        first = self._execute(select(func.min(decision_counts.c.day))).scalar_one()
+        if first is None or first >= before:
+            return 0
+        return self._execute(delete(decision_counts).where(decision_counts.c.day == first)).rowcount

@@ -84,7 +84,7 @@ def _of_deleted(name: str, column: str) -> Index:
 # Profiles whose band may lapse; images in a state that few are in; the last lines about images.
 ASSERTED = "state = 'live' AND band <> 'unknown'"
 RARE_STATE = "state NOT IN ('ready', 'superseded')"
-IMAGE_DELETED = "event = 'image.deleted'"
+IMAGE_DELETED = "event IN ('image.deleted', 'image.let_go', 'image.verified')"
 
 
 profiles = table(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from nightlight.catalogue import migrate
 from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import SettingsRefused
 
@@ -193,9 +194,15 @@ def missing_rights(connection: Connection, role: SqlRole) -> list[str]:
 
 
 def apply_grants(engine: Engine, prefix: str = "nightlight") -> None:
-    """Make the roles and their grants, in one transaction; raise SettingsRefused where the database has no roles."""
+    """Make the roles and their grants, in one transaction; raise SettingsRefused where the database has no roles.
+
+    A newer schema keeps its own: they cover what this release needs, and its processes may run beside.
+    """
     if engine.dialect.name != "postgresql":
         raise SettingsRefused("only PostgreSQL has roles; an SQLite file belongs to whoever may open it")
     with engine.begin() as connection:
+        revision = migrate.revision_of(connection)
+        if revision is not None and revision > migrate.newest_revision():
+            return
         for statement in grant_statements(prefix):
             connection.execute(text(statement))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,15 @@ class UrlSigning:
     """Everything about the URLs of renditions.
 
     ``names`` derives the opaque names; ``keys`` are the day keys of this deployment's URLs; ``verifier`` checks such
-    URLs; ``signer`` signs the URLs of decisions, which S3 checks where they are presigned.
+    URLs; ``signer`` signs the URLs of decisions, which S3 checks where they are presigned. ``renew_with`` has something
+    done after each change of the keys.
     """
 
     names: ObjectNames
     keys: RingDayKeys
     verifier: HmacUrlSigner
     signer: UrlSigner
+    renew_with: Callable[[Callable[[KeyRing], None]], None]
 
 
 def url_signing(settings: Settings, live: LiveKeys) -> UrlSigning:
@@ -49,7 +52,8 @@ def url_signing(settings: Settings, live: LiveKeys) -> UrlSigning:
     file.then(ring.use)
     signer = HmacUrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
-    return UrlSigning(object_names(settings, live), ring, signer, _presigner(settings) if presigned else signer)
+    chosen = _presigner(settings) if presigned else signer
+    return UrlSigning(object_names(settings, live), ring, signer, chosen, file.then)
 
 
 def _presigner(settings: Settings) -> Presigner:

@@ -54,7 +54,7 @@ def rotated_keys(settings: Settings, kind: KeyKind) -> RotatedKeys:
         KeyKind.URLS: ("urls", "urls", urls_s + 2 * DAY_S),
         KeyKind.NAMES: ("names", "names", "placeholders by its name, and the variants that it chose"),
         KeyKind.WATERMARK: ("watermark", "watermark", "copies with its watermark may turn up at any time"),
-        KeyKind.RELATION: ("relation", "relation", proofs_s),
+        KeyKind.RELATION: ("relation", None, proofs_s),  # the platform signs
         KeyKind.ERASURE: ("erasure", "erasure", settings.erasure.keep_days * DAY_S),
         KeyKind.RECEIPTS: (None, "receipts", "receipts are verified for as long as anybody has one"),
         KeyKind.PUBLISHER: ("publisher", None, 0),

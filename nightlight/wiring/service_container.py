@@ -187,6 +187,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         builder.rename(urls.names.variant_key, f"/{object_key(urls.names.placeholder(), EXTENSION)}")
 
     name_keys(settings, live).then(rename)
+    urls.renew_with(lambda _keys: builder.renew())
     return ServiceContainer(
         settings=settings,
         keys=live,

@@ -42,8 +42,7 @@ class Backlog:
             self.images = [client.upload("erased", pictures.jpeg(seed=seed)).image_id for seed in range(3)]
             assert client.wait(self.images[2]).state == "ready"
         first = stack.children["worker"]
-        stack.environment["NIGHTLIGHT_WORKER_HEALTH_PORT"] = str(free_port())
-        stack.start_worker()
+        stack.start_worker(NIGHTLIGHT_WORKER_HEALTH_PORT=str(free_port()))
         self.workers = {first.pid: first, stack.children["worker"].pid: stack.children["worker"]}
         self.uploads = 0
 

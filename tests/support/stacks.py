@@ -93,7 +93,8 @@ class Embedded:
         """Return the variables of a command."""
         return dict(self.environment)
 
-    def start_worker(self):
+    def start_worker(self, **variables):
+        self._stack.environment.update(variables)
         self._stack._children = [(n, c) for n, c in self._stack._children if n != "worker"]
         self._stack._spawn("worker", [sys.executable, "-m", "workers", "work"])
 
@@ -186,7 +187,8 @@ class Scale:
         """Return the variables of a command under a database role: ``operator`` or ``keeper``."""
         return {**self.environment, "NIGHTLIGHT_CATALOGUE_URL": self.roles[role]}
 
-    def start_worker(self):
+    def start_worker(self, **variables):
+        self.environment.update(variables)
         self._spawn("worker", S3_WORKER, "workers", "work")
 
     def client(self, *scopes):

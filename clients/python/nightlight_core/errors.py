@@ -20,6 +20,7 @@
     └── Unavailable                                                                         503   yes
         ├── StoreUnavailable ── BucketMissing, StoreCredentialsRefused                      503   yes
         ├── CatalogueUnavailable, QueueUnavailable, QuotasUnavailable, ClockSkewed          503   yes
+        ├── DiskFull                                                                        503   yes
         ├── SandboxUnavailable, ListsUnavailable, IndexBehind, HoldPending, SealKeyMissing  503   yes
         └── WatermarkKeyMissing, CredentialMissing, CertificateExpired, SigningFailed       503   yes
 
@@ -225,7 +226,7 @@ class ClockSkewed(Unavailable):
 
 
 class DiskFull(Unavailable):
-    """The disk has no room for the temporary file of a request."""
+    """The disk is full: the temporary file of a request cannot be written."""
 
 
 class CatalogueUnavailable(Unavailable):

@@ -105,16 +105,19 @@ def private_file(path: Path) -> Path:
     return path
 
 
-def replace_file(path: Path, text: str, mode: int = FILE) -> None:
+def replace_file(path: Path, text: str, mode: int = FILE, *, owner: tuple[int, int] | None = None) -> None:
     """Write a file in one step: whoever reads it sees the old text or the new one. Its owner alone may read it.
 
-    ``mode`` is for what is no secret. Raises OSError; the file is then as it was.
+    ``mode`` is for what others read too, and ``owner`` (user, group) for what belongs to somebody else. Raises OSError;
+    the file is then as it was.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            if owner is not None and owner != (os.geteuid(), os.getegid()):
+                os.fchown(stream.fileno(), *owner)
             os.fchmod(stream.fileno(), mode)
             stream.write(text)
             stream.flush()

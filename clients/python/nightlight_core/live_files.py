@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from nightlight_core.errors import NightlightError
 from nightlight_core.files import read_text
 from nightlight_core.keyring import KeyRing
 
@@ -49,14 +48,14 @@ class LiveFile(Generic[T]):
         if stamps == self._stamps:
             return False
         try:
-            value = self._load()
-        except (NightlightError, OSError, ValueError) as error:
-            # Looked at again next time: whoever replaces two files is in the middle of it.
+            self.value = value = self._load()
+            for do in self._then:
+                do(value)
+        except Exception as error:  # noqa: BLE001 - whatever fails is tried again at the next look
+            # Whoever replaces two files is in the middle of it; and what is to be done with a value is done in the end.
             failure, self.failure = self.failure, f"{type(error).__name__}: {error}"
             return failure != self.failure
-        self._stamps, self.failure, self.value = stamps, None, value
-        for do in self._then:
-            do(value)
+        self._stamps, self.failure = stamps, None
         return True
 
     def _stamped(self) -> tuple[Stamp, ...]:

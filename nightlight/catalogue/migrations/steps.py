@@ -43,6 +43,12 @@ def drop_index(name: str, table: str) -> None:
         op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)
 
 
+def replace_trigger(name: str, definition: str) -> None:
+    """Make a trigger of SQLite anew; on PostgreSQL its function is replaced, which takes no lock of the table."""
+    op.execute(f"DROP TRIGGER IF EXISTS {name}")
+    op.execute(f"CREATE TRIGGER {name} {definition}")
+
+
 def backfill(table: str, key: str, values: str, where: str, *, rows: int = BATCH_ROWS) -> int:
     """Run ``UPDATE table SET values WHERE where``, ``rows`` at a time by their key; return how many rows there were.
 

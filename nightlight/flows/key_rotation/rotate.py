@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightlight.flows.key_rotation.rotation_log import ADDED, FORMER, IN_USE, PROMOTED, RETIRED, RotationRecord, locked
@@ -240,8 +241,8 @@ class Rotation:
         for path, text, public in writes:
             if text is None:
                 path.unlink(missing_ok=True)
-            else:  # what is public stays readable by whoever could read it
-                replace_file(path, text, stat.S_IMODE(path.stat().st_mode) if public else FILE)
+            else:
+                _replace(path, text, public=public)
 
     def _refusal(
         self,
@@ -258,6 +259,19 @@ class Rotation:
         self, step: Step, key: str, states: dict[str, KeyState], note: str, processes: Sequence[ProcessKeys] = ()
     ) -> StepResult:
         return StepResult(self.what.name, step, True, key, _plain(states), note=note, processes=list(processes))
+
+
+def _replace(path: Path, text: str, *, public: bool) -> None:
+    """Write a file, for whoever could read it: a process that runs as another user goes on with the new keys.
+
+    A secret that everybody could read is not one that everybody should.
+    """
+    if not path.exists():
+        replace_file(path, text, FILE)
+        return
+    before = path.stat()
+    mode = stat.S_IMODE(before.st_mode)
+    replace_file(path, text, mode if public else mode & ~stat.S_IRWXO, owner=(before.st_uid, before.st_gid))
 
 
 def _state_of(record: RotationRecord, key: str) -> KeyState:

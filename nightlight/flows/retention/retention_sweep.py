@@ -17,6 +17,7 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -167,8 +168,10 @@ class Sweep:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             slices = tx.images.slices()
-            hours = int(now.timestamp() // _SLICE_S)
-            image_ids = tx.images.inconsistent(limit=_BATCH, part=(hours % slices, slices))
+            # Drawn by the hour: whatever the time between two sweeps, every slice has its turn.
+            hour = hashlib.sha256(str(int(now.timestamp() // _SLICE_S)).encode()).digest()
+            part = int.from_bytes(hour[:8], "big") % slices
+            image_ids = tx.images.inconsistent(limit=_BATCH, part=(part, slices))
             for image_id in image_ids:
                 change_state(tx, SUPERSEDE, image_id, now, actor="retention")
         return len(image_ids)

@@ -1,5 +1,7 @@
 """Migrations are such that processes of the release before work on; and the newest can be taken back."""
 
+import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -8,6 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import CatalogueUnavailable, Conflict
 from tests.support.databases import postgres_database
 from tests.support.migration_lint import GRANDFATHERED, problems
@@ -151,8 +154,35 @@ def test_the_newest_migration_can_be_taken_back_and_run_again(engine, more, monk
     migrate.downgrade(engine)
     monkeypatch.setattr(migrate, "_SCRIPTS", today)
     migrate.check_current(engine)
+
+
+def test_every_migration_since_then_can_be_taken_back_and_run_again(engine):
+    columns = {name: {column["name"] for column in inspect(engine).get_columns(name)} for name in metadata.tables}
+    indexes = {name: {index["name"] for index in inspect(engine).get_indexes(name)} for name in metadata.tables}
+    while migrate.downgrade(engine) != migrate.FIRST_WITH_STATE:
+        pass
     with pytest.raises(Conflict):
         migrate.downgrade(engine)  # those of before have no way back
+    migrate.upgrade(engine)
+    assert {
+        name: {column["name"] for column in inspect(engine).get_columns(name)} for name in metadata.tables
+    } == columns
+    assert {name: {index["name"] for index in inspect(engine).get_indexes(name)} for name in metadata.tables} == indexes
+
+
+def test_keys_that_were_moved_are_not_lost_by_going_back(engine):
+    for _ in range(int(migrate.newest_revision()) - 13):
+        migrate.downgrade(engine)
+    insert = "INSERT INTO written_keys (image_id, planned) VALUES ('i', '[]')"
+    if engine.dialect.name == "sqlite":  # its own connection asks for no references
+        with contextlib.closing(sqlite3.connect(engine.url.database)) as connection, connection:
+            connection.execute(insert)
+    else:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE written_keys DROP CONSTRAINT fk_written_keys_image_id"))
+            connection.execute(text(insert))
+    with pytest.raises(Conflict, match="dropped"):
+        migrate.downgrade(engine)
 
 
 def test_a_newer_schema_is_not_taken_back_by_an_older_release(engine, more, monkeypatch):
@@ -162,6 +192,17 @@ def test_a_newer_schema_is_not_taken_back_by_an_older_release(engine, more, monk
     monkeypatch.setattr(migrate, "_SCRIPTS", today)
     with pytest.raises(Conflict):
         migrate.downgrade(engine)
+    migrate.upgrade(engine)  # as it does when it starts: nothing is to be done
+    assert migrate.newest_revision() < revision(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE schema_state SET works_for = '9009'"))
+    with pytest.raises(Conflict, match="newer"):
+        migrate.upgrade(engine)
+
+
+def revision(engine):
+    with engine.connect() as connection:
+        return migrate.revision_of(connection)
 
 
 def test_nothing_that_does_not_say_so_works_with_a_newer_schema(engine):

@@ -134,7 +134,7 @@ def test_a_mark_names_its_rendition_and_its_variant(published, trace_pixels):
     second = published(970_002, 12, watermark=970_001, variant=1)
     answer = trace_pixels(marked(970_001, variant=1)[10:150, 5:145])
     assert [(origin.image_id, origin.variant, origin.by) for origin in answer.origins] == [(second, 1, "watermark")]
-    assert (answer.watermark.number, answer.watermark.how, answer.watermark.doubt) == (970_001, "scaled", None)
+    assert (answer.watermark.number, answer.watermark.how, answer.watermark.doubt) == (970_001, "cropped", None)
     assert answer.present
 
 

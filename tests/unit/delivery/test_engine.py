@@ -1,6 +1,7 @@
 """The engine decides from whatever views it is given: it counts, limits and reports alike for every caller."""
 
 from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -12,7 +13,7 @@ from nightlight_core.decisions.profile_views import AvailableRendition, ProfileV
 from nightlight_core.decisions.quotas import InProcess, Limits, Requester
 from nightlight_core.decisions.rate_limiter import RateLimiter
 from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
-from nightlight_core.decisions.url_signing import HmacUrlSigner
+from nightlight_core.decisions.url_signing import HmacUrlSigner, RingDayKeys
 from nightlight_core.errors import InvalidInput, QuotasUnavailable
 from nightlight_core.keyring import KeyRing
 from tests.support.stacks import ROOT
@@ -98,6 +99,24 @@ def request(*claims, viewer="peer", context="profile", viewer_id="v"):
 
 def paths(decisions):
     return [decision.url.split("?")[0] for decision in decisions]
+
+
+def test_after_a_key_has_changed_nobody_sees_of_whom_an_answer_was_kept(policy):
+    """A profile that was written since is answered anew at once; so are all others."""
+    ring = RingDayKeys(KeyRing({"k1": bytes(32)}))
+    builder = AnswerBuilder(HmacUrlSigner(ring, ""), bytes(32), PLACEHOLDER, 300)
+
+    def keys_of(*views):
+        answers = builder.answers(policy, "peer", "profile", views, ["connection"] * len(views), now=NOW)
+        return [parse_qs(urlsplit(answer.decisions[0].url).query)["k"][0] for answer in answers]
+
+    kept, written = view("kept"), view("written")
+    assert keys_of(kept, written) == ["k1", "k1"]
+    ring.use(KeyRing({"k2": bytes([2]) * 32, "k1": bytes(32)}))
+    builder.renew()
+    rewritten = view("written", choice="everyone")
+    builder.answer_again(written, rewritten, now=NOW)
+    assert keys_of(kept, rewritten) == ["k2", "k2"]
 
 
 def test_a_source_that_cannot_tell_leaves_no_trace(policy):

@@ -1,6 +1,7 @@
 """Each step of a rotation is taken only while it breaks nothing; files are written whole, for their owner alone."""
 
 import json
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,17 @@ class World:
 @pytest.fixture
 def keys(tmp_path):
     return key_commands.init(tmp_path)
+
+
+def test_a_ring_stays_readable_by_whoever_read_it_and_by_nobody_else(urls):
+    path = urls.form.path
+    path.chmod(0o644)
+    if os.getuid() == 0:
+        os.chown(path, 10001, 101)
+    before = path.stat()
+    assert urls.run().done
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (before.st_uid, before.st_gid, 0o640)
 
 
 @pytest.fixture

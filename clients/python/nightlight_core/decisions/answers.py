@@ -75,7 +75,8 @@ class Answer:
 
     ``decisions`` has one for each variant of the picture, or the placeholder alone. ``picture`` is what it takes of
     quotas, None where there is no picture. ``tally`` is what it is counted as. ``unknown_words`` names the inputs whose
-    words the policy does not know. ``behind`` says that the picture lacks a rendition by a recipe of now.
+    words the policy does not know. ``behind`` says that the picture lacks a rendition by a recipe of now. ``made_by``
+    stands for the keys that it was made by.
     """
 
     until: int
@@ -85,6 +86,7 @@ class Answer:
     tally: tuple[str, str | None] | None
     unknown_words: tuple[str, ...]
     behind: bool = False
+    made_by: object = field(default=None, compare=False, repr=False)
 
 
 class Evaluation(NamedTuple):
@@ -108,11 +110,17 @@ class AnswerBuilder:
     placeholder_cache_s: int
     max_life_s: int = DAY_S
     _kept: dict[str, tuple[str, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _keys: object = field(default_factory=object, init=False, repr=False, compare=False)
 
     def rename(self, variant_key: bytes, placeholder: str) -> None:
         """Choose variants, and name the placeholder, by another key from now on."""
         object.__setattr__(self, "variant_key", variant_key)
         object.__setattr__(self, "placeholder", placeholder)
+        self.renew()
+
+    def renew(self) -> None:
+        """Answer everything anew, since a key has changed: nobody may see of whom an answer of before was kept."""
+        object.__setattr__(self, "_keys", object())
         self._kept.clear()
 
     def answers(
@@ -134,7 +142,7 @@ class AnswerBuilder:
                 view.answers = policy, kept
             key = viewer, context, relation
             answer = kept.get(key)
-            if answer is None or answer.until <= now:
+            if answer is None or answer.until <= now or answer.made_by is not self._keys:
                 answer = kept[key] = self._answer(policy, key, view, now)
             answers.append(answer)
         return answers
@@ -177,9 +185,10 @@ class AnswerBuilder:
         ]
 
     def _answer(self, policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileView, now: int) -> Answer:
-        until = self._signed_placeholder(now)[2]
+        keys, until = self._keys, self._signed_placeholder(now)[2]
         if not view.known:
-            return Answer(until, tuple(self.placeholders([view.profile_id], now=now)), None, "", None, ())
+            decisions = tuple(self.placeholders([view.profile_id], now=now))
+            return Answer(until, decisions, None, "", None, (), made_by=keys)
         inputs, table, outcome = evaluate(policy, key, view, now)
         tally, unknown_words = None, tuple[str, ...]()
         if outcome is DOUBT:
@@ -201,7 +210,7 @@ class AnswerBuilder:
         decisions = tuple(pictures or self.placeholders([view.profile_id], now=now))
         # Whatever this viewer is given: which pictures are rendered first must not follow from what ages are given.
         behind = view.image_id is not None and is_behind(view, table)
-        return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words, behind)
+        return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words, behind, keys)
 
     def _signed_placeholder(self, now: int) -> tuple[str, int, int]:
         """Return (URL, expiry, when it is due to change) of the placeholder: the same for everybody for a while."""
