@@ -28,8 +28,8 @@ _OVERWRITES = "0006"
 # The first revision that says which releases work with it, and that can be taken back.
 FIRST_WITH_STATE = "0012"
 # A migration waits so long for a lock, since everybody who comes after it waits behind it; then it lets all pass and
-# tries again, so often.
-LOCK_S, TRIES, _PAUSE_S = 2, 30, 1.0
+# tries again, so often. PostgreSQL looks for deadlocks after a second: by then it is the migration that has given way.
+LOCK_S, TRIES, _PAUSE_S = 0.8, 40, 1.0
 # No lock was to be had, or this transaction was chosen to end a deadlock.
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01"})
 # Whoever migrates holds this advisory lock: two upgrades at once follow each other.
@@ -156,7 +156,7 @@ def _run(engine: Engine, verb: str, to: str) -> None:
     with engine.connect() as connection:
         # They outlast the transactions of this connection, which is closed below and used by nobody else.
         connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text(f"SET lock_timeout = '{LOCK_S}s'"))
+        connection.execute(text(f"SET lock_timeout = '{1000 * LOCK_S:.0f}ms'"))
         # Asked for again and again: a statement that waits for it would be waited for by an index that is being made.
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_AT_A_TIME}):
             connection.commit()

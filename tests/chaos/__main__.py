@@ -33,7 +33,7 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="nightlight-chaos-"))
     with Services() as services:
         run = Run(
-            services, folder, seed=options.seed, seconds=60 * options.minutes, kinds=kinds,
+            services, folder, seed=options.seed, seconds=60 * options.minutes, kinds=kinds, patience=options.patience,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )  # fmt: skip
         for number in (signal.SIGTERM, signal.SIGINT):  # ends what was begun, and writes what was seen
@@ -57,6 +57,7 @@ def _options():
         "--seed", type=int, default=random.randrange(10**6), help="of the order of faults and of the load"
     )
     parser.add_argument("--only", action="append", metavar="WORD", help="only faults with this in their names; --list")
+    parser.add_argument("--patience", type=float, default=1.0, help="times the bounds, for a machine that is slow")
     parser.add_argument("--list", action="store_true", help="name every kind of fault, and end")
     parser.add_argument("--json", action="store_true", help="print the whole record")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with a timeline")

@@ -67,8 +67,11 @@ class Record:
 class Run:
     """``profiles`` are looked at, ``all_profiles`` were there at any time."""
 
-    def __init__(self, services, folder, *, seed, seconds, kinds=faults.KINDS_OF_FAULTS, say=lambda _: None):
+    def __init__(
+        self, services, folder, *, seed, seconds, kinds=faults.KINDS_OF_FAULTS, say=lambda _: None, patience=1.0
+    ):
         self.services, self.seed, self._seconds, self._kinds, self._say = services, seed, seconds, kinds, say
+        self._ready_s, self._settled_s = patience * READY_S, patience * SETTLED_S
         self.deployment = Deployment(folder)
         self.services_asked = SERVICES
         self.record = Record(seed)
@@ -169,7 +172,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - one fault makes another's means fail
             self.note(f"{kinds[0].name}: {type(error).__name__}: {error}"[:300])
         healed = self.now()
-        ready_s = self.deployment.wait_ready(READY_S, self.stopping)
+        ready_s = self.deployment.wait_ready(self._ready_s, self.stopping)
         if self.stopping.is_set():
             return
         for fault in batch:
@@ -177,7 +180,7 @@ class Run:
         if ready_s is None:
             states = {name: self.deployment.readiness(name) for name in PROCESSES}
             unready = {name: parts for name, (ready, parts) in states.items() if not ready}
-            self.violation("not ready in time", f"{READY_S:.0f} s after {kinds[0].name}: {unready}")
+            self.violation("not ready in time", f"{self._ready_s:.0f} s after {kinds[0].name}: {unready}")
 
     def _look(self):
         """Let the writers rest, wait until everything is done, and hold it against what was acknowledged."""
@@ -188,12 +191,12 @@ class Run:
             if not at_rest:
                 self.violation("not ready in time", f"a request was not acknowledged within {_REST_S:.0f} s")
                 return
-            seconds = settled.wait(self, SETTLED_S)
+            seconds = settled.wait(self, self._settled_s)
             if self.stopping.is_set():
                 return
             if seconds is None:
                 self.violation(
-                    "not ready in time", f"after {SETTLED_S:.0f} s there is work left: {settled.open_work(self)}"
+                    "not ready in time", f"after {self._settled_s:.0f} s there is work left: {settled.open_work(self)}"
                 )
             else:
                 self.record.settled_s.append((self.now(), seconds))

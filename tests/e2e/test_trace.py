@@ -22,8 +22,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 @pytest.fixture(scope="module", autouse=True)
 def index(stack, tmp_path_factory):
     """A folder of the test's own for the index."""
-    stack.environment["NIGHTLIGHT_MATCHING_INDEX_DIR"] = str(tmp_path_factory.mktemp("traces") / "index")
-    return Path(stack.environment["NIGHTLIGHT_MATCHING_INDEX_DIR"])
+    path = tmp_path_factory.mktemp("traces") / "index"
+    stack.change(NIGHTLIGHT_MATCHING_INDEX_DIR=str(path))
+    return path
 
 
 def nightlight(stack, *arguments):

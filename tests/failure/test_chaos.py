@@ -29,7 +29,19 @@ def test_faults_of_every_group_under_load_violate_nothing(record_property):
     needed(DATABASE)  # where there are no services at all, there is nothing to start them with
     variables = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
     only = [part for fault in FAULTS for part in ("--only", fault)]
-    command = [sys.executable, "-m", "tests.chaos", "--minutes", str(MINUTES), "--seed", "5", "--json", *only]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.chaos",
+        "--minutes",
+        str(MINUTES),
+        "--seed",
+        "5",
+        "--json",
+        "--patience",
+        "5",
+        *only,
+    ]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr[-4000:]
     record = json.loads(done.stdout)

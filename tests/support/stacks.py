@@ -93,8 +93,12 @@ class Embedded:
         """Return the variables of a command."""
         return dict(self.environment)
 
-    def start_worker(self, **variables):
+    def change(self, **variables):
+        """Set variables of commands, and of processes that start from now on."""
         self._stack.environment.update(variables)
+
+    def start_worker(self, **variables):
+        self.change(**variables)
         self._stack._children = [(n, c) for n, c in self._stack._children if n != "worker"]
         self._stack._spawn("worker", [sys.executable, "-m", "workers", "work"])
 
@@ -187,8 +191,12 @@ class Scale:
         """Return the variables of a command under a database role: ``operator`` or ``keeper``."""
         return {**self.environment, "NIGHTLIGHT_CATALOGUE_URL": self.roles[role]}
 
-    def start_worker(self, **variables):
+    def change(self, **variables):
+        """Set variables of commands, and of processes that start from now on."""
         self.environment.update(variables)
+
+    def start_worker(self, **variables):
+        self.change(**variables)
         self._spawn("worker", S3_WORKER, "workers", "work")
 
     def client(self, *scopes):
