@@ -82,10 +82,10 @@ def _keep_private(data_dir: Path, folder: Path) -> None:
     """Make the folders, and take them and the keys that are there from everybody but their owner."""
     try:
         private_folder(data_dir)
-        private_folder(folder)
-        for path in folder.iterdir():
-            if path.is_file():
-                private_file(path)
+        for keys in (private_folder(folder), private_folder(folder / SECRETS)):
+            for path in keys.iterdir():
+                if path.is_file():
+                    private_file(path)
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror}; keys must be this user's own, with mode 0600"
         raise SettingsRefused(message) from error

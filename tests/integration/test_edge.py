@@ -185,7 +185,7 @@ def test_a_purged_picture_that_was_deleted_is_gone_at_once(edge, signer, store, 
         assert httpx.post(f"{edge.url}/purge", json=purge, headers=wrong).status_code == 404
     assert httpx.get(url).content == DATA
     headers = {"Authorization": f"Bearer {PURGE_TOKEN}"}
-    assert httpx.get(f"{edge.url}/purge", headers=headers).status_code == 404
+    assert httpx.put(f"{edge.url}/purge", headers=headers).status_code == 404
     for body in (b"", b"[]", b"{}", b'{"paths": 1}', b"\xff"):
         assert httpx.post(f"{edge.url}/purge", content=body, headers=headers).status_code == 400
     assert httpx.post(f"{edge.url}/purge", json=purge, headers=headers).status_code == 204
