@@ -124,13 +124,16 @@ class HashIndex:
         if len(self._tail_hashes) >= self._seal_at:
             self.seal()
 
-    def newest(self, count: int) -> list[bytes]:
-        """Return the keys of the hashes that were added last, at most ``count``."""
-        newest = self._tail_keys[-count:]
+    def newest(self, count: int) -> list[tuple[bytes, bytes]]:
+        """Return (key, hash) of the hashes that were added last, at most ``count``."""
+        tail = zip(self._tail_keys[-count:], self._tail_hashes[-count:], strict=True)
+        newest = [(key, hash_.tobytes()) for key, hash_ in tail]
         for segment in reversed(self._segments):
             if len(newest) >= count:
                 break
-            newest = [bytes(key) for key in segment.keys[-(count - len(newest)) :]] + newest
+            missing = count - len(newest)
+            kept = zip(segment.keys[-missing:], segment.hashes[-missing:], strict=True)
+            newest = [(bytes(key), hash_.tobytes()) for key, hash_ in kept] + newest
         return newest
 
     def remove(self, key: bytes) -> None:

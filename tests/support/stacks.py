@@ -149,6 +149,7 @@ class Scale:
         self.environment = {
             **QUICK,
             **key_commands.environment(self.folder),
+            "NIGHTLIGHT_DATA_DIR": str(self.folder),
             "NIGHTLIGHT_DEPLOYMENT": "scale",
             "NIGHTLIGHT_ENVIRONMENT": "production",
             "NIGHTLIGHT_CATALOGUE_URL": database,

@@ -1,14 +1,15 @@
 """An index of hashes on this machine's disk that follows numbered rows of the catalogue.
 
 Each row has a number that is never given twice, and one or more hashes. The catalogue is the source of truth: what is
-in the index and no longer there is removed when it is met, and an index that does not open is made again.
+in the index and no longer there is removed when it is met. An index that does not open, or has another hash under a
+number than the catalogue, is of another catalogue or time: it is made again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +42,13 @@ class NearQuery(NamedTuple):
     hash: Any
     within: int
     flips: int
+
+
+def discard_index(folder: Path) -> None:
+    """Delete an index, so that the next search makes it again from the catalogue."""
+    from nightlight.matching.index import HashIndex
+
+    HashIndex.discard(folder)
 
 
 def search_all(index: HashIndex, queries: Sequence[NearQuery]) -> list[tuple[int, IndexedHash]]:
@@ -85,18 +93,21 @@ class SyncedIndex:
         """Give the index, which holds all that the catalogue does."""
         from nightlight.matching.index import HashIndex
 
-        try:
-            index = HashIndex(self.folder, write=True, wait_s=_WAIT_S)
-        except IndexBroken:
-            HashIndex.discard(self.folder)
-            index = HashIndex(self.folder, write=True, wait_s=_WAIT_S)
-        with index:
-            self._sync(index, until)
+        with ExitStack() as opened:
+            try:
+                index = opened.enter_context(HashIndex(self.folder, write=True, wait_s=_WAIT_S))
+                self._sync(index, until)
+            except IndexBroken:
+                opened.close()
+                HashIndex.discard(self.folder)
+                index = opened.enter_context(HashIndex(self.folder, write=True, wait_s=_WAIT_S))
+                self._sync(index, until)
             yield index
 
     def _sync(self, index: HashIndex, until: float | None) -> None:
         # A row has some ten hashes; those of the newest rows tell which numbers are there.
-        known = {_split(key)[0] for key in index.newest(40 * max(1, self.late))}
+        newest = dict(index.newest(40 * max(1, self.late)))
+        known = {_split(key)[0] for key in newest}
         last = max(0, max(known, default=0) - self.late)
         while True:
             with self.catalogue.reading() as tx:
@@ -104,6 +115,9 @@ class SyncedIndex:
             if not rows:
                 return
             last = rows[-1][0]
+            for number, hashes in rows:
+                if any(newest.get(key, hash_) != hash_ for key, hash_ in _entries(number, hashes)):
+                    raise IndexBroken(f"row {number} has other hashes in the catalogue")
             fresh = [entry for number, hashes in rows if number not in known for entry in _entries(number, hashes)]
             if fresh:
                 index.extend(fresh)

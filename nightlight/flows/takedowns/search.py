@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight.catalogue.images import DELETED
 from nightlight.flows.pictures.notices import MIRRORED, UPRIGHT, WHOLE_WITHIN, WINDOW_WITHIN
-from nightlight.flows.pictures.synced_index import NearQuery, SyncedIndex
+from nightlight.flows.pictures.synced_index import IndexedHash, NearQuery, SyncedIndex, discard_index
 from nightlight.flows.traces.search import ANOTHER
+from nightlight_core.errors import IndexBroken
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -116,7 +117,12 @@ class FindCopies:
         Raises Conflict where another process holds an index, and IndexBehind as ``SyncedIndex.search`` does.
         """
         by_image: dict[ImageId, FoundImage] = {}
-        for entry, image in [*self._by_views(hashes, until), *self._by_renditions(hashes, until)]:
+        try:
+            by_views = self._by_views(hashes, until)
+        except IndexBroken:  # it is of another catalogue, or another time
+            discard_index(self.folder)
+            by_views = self._by_views(hashes, until)
+        for entry, image in [*by_views, *self._by_renditions(hashes, until)]:
             known = by_image.setdefault(image.image_id, image)
             known.distance = min(known.distance, image.distance)
             known.entries.add(entry)
@@ -138,10 +144,22 @@ class FindCopies:
         for place, match in near:
             image = images.get(match.number)
             if image is not None and image.state != DELETED:  # an erasure is on its way: it hides, and floods, nothing
+                self._require_same(hashes.queries[place][1].hash, image.hashes, match)
                 whole = bytes(image.hashes[:_HASH_BYTES])
                 copy = FoundImage(image.image_id, image.profile_id, match.distance, whole)
                 pairs.append((hashes.queries[place][0], copy))
         return pairs
+
+    @staticmethod
+    def _require_same(query: Any, hashes: bytes, match: IndexedHash) -> None:
+        """Raise IndexBroken where the catalogue's hash is not as near as the index says: no other image is hidden."""
+        import numpy as np
+
+        from nightlight.matching.pdq import distance
+
+        stored = hashes[match.place * _HASH_BYTES : (match.place + 1) * _HASH_BYTES]
+        if len(stored) < _HASH_BYTES or int(distance(np.frombuffer(stored, np.uint8), query)) != match.distance:
+            raise IndexBroken(f"view {match.place} of row {match.number} is another one in the catalogue")
 
     def _by_renditions(self, hashes: NoticeHashes, until: float | None) -> list[tuple[int, FoundImage]]:
         whole = [(entry, query) for entry, query in hashes.queries if query.flips == _WHOLE_FLIPS]

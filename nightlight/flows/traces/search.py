@@ -197,7 +197,7 @@ class TraceSearch:
             HashIndex.discard(self.folder)
             index = HashIndex(self.folder, write=True)
         with index:
-            indexed = {int.from_bytes(key, "big") for key in index.newest(4 * _LATE)}
+            indexed = {int.from_bytes(key, "big"): hash_ for key, hash_ in index.newest(4 * _LATE)}
             last = max(0, max(indexed, default=0) - _LATE)
             while True:
                 with self.catalogue.reading() as tx:
@@ -205,6 +205,8 @@ class TraceSearch:
                 if not rows:
                     break
                 last = rows[-1][0]
+                if other := [number for number, hash_ in rows if indexed.get(number, hash_) != hash_]:
+                    raise IndexBroken(f"hash {other[0]} is another one in the catalogue")
                 fresh = [(number.to_bytes(KEY_BYTES, "big"), hash_) for number, hash_ in rows if number not in indexed]
                 if fresh:
                     index.extend(fresh)

