@@ -152,6 +152,15 @@ def test_a_signer_that_fails_or_signs_wrongly_publishes_nothing(folder, root):
 def test_credentials_that_do_not_belong_together_are_refused(tmp_path):
     for name in ("one", "two"):
         create_development_chain(tmp_path / name, SigningAlgorithm.ED25519, now())
+    with pytest.raises(SigningFailed):
+        ManifestSigner(SigningCredential(chain, sign=sign, anchors=root), now).sign(
+            picture("WEBP"), "image/webp", CLAIMS, embed=True
+        )
+
+
+def test_credentials_that_do_not_belong_together_are_refused(tmp_path):
+    for name in ("one", "two"):
+        create_development_chain(tmp_path / name, SigningAlgorithm.ED25519, now())
     one, two = tmp_path / "one", tmp_path / "two"
     with pytest.raises(SettingsRefused, match="not that of the certificate"):  # nothing starts on them
         SigningCredential.read(one / "chain.pem", two / "leaf.key.pem", one / "root.pem")
