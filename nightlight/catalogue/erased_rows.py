@@ -15,7 +15,7 @@ from nightlight.catalogue.policy_schema import rerender_demand
 from nightlight.catalogue.retention_schema import erasures, held, holds, vaulted
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import (
-    IMAGE_DELETED,
+    DELETION_STEPS,
     audit,
     idempotency,
     images,
@@ -92,7 +92,7 @@ class ErasedRows(Rows):
         the release before dropped lines one by one.
         """
         later, line = audit.alias(), exists().where(images.c.image_id == audit.c.image_id)
-        gone = text(IMAGE_DELETED), audit.c.at < before, ~line
+        gone = text(DELETION_STEPS), audit.c.at < before, ~line
         gone_for_good = ~exists().where(later.c.image_id == audit.c.image_id, later.c.at >= before)
         query = select(audit.c.image_id).where(*gone, gone_for_good).order_by(audit.c.at).limit(limit)
         image_ids = set(self._execute(query).scalars())

@@ -84,7 +84,7 @@ def _of_deleted(name: str, column: str) -> Index:
 # Profiles whose band may lapse; images in a state that few are in; the last lines about images.
 ASSERTED = "state = 'live' AND band <> 'unknown'"
 RARE_STATE = "state NOT IN ('ready', 'superseded')"
-IMAGE_DELETED = "event IN ('image.deleted', 'image.let_go', 'image.verified')"
+DELETION_STEPS = "event IN ('image.deleted', 'image.let_go', 'image.verified')"
 
 
 profiles = table(
@@ -311,5 +311,5 @@ audit = table(
     Column("image_id", String(32), index=True),
     Column("actor", String(128), nullable=False),
     Column("detail", Json, nullable=False),
-    _partial("ix_audit_deleted", ("at",), IMAGE_DELETED),
+    _partial("ix_audit_deleted", ("at",), DELETION_STEPS),
 )

@@ -193,16 +193,18 @@ def missing_rights(connection: Connection, role: SqlRole) -> list[str]:
     return sorted(set(connection.scalars(lacks, {"rights": json.dumps(rights)})))
 
 
-def apply_grants(engine: Engine, prefix: str = "nightlight") -> None:
-    """Make the roles and their grants, in one transaction; raise SettingsRefused where the database has no roles.
+def apply_grants(engine: Engine, prefix: str = "nightlight") -> bool:
+    """Make the roles and their grants, in one transaction; say whether it was done.
 
-    A newer schema keeps its own: they cover what this release needs, and its processes may run beside.
+    A newer schema keeps its own: they cover what this release needs, and its processes may run beside. Raises
+    SettingsRefused where the database has no roles.
     """
     if engine.dialect.name != "postgresql":
         raise SettingsRefused("only PostgreSQL has roles; an SQLite file belongs to whoever may open it")
     with engine.begin() as connection:
         revision = migrate.revision_of(connection)
         if revision is not None and revision > migrate.newest_revision():
-            return
+            return False
         for statement in grant_statements(prefix):
             connection.execute(text(statement))
+    return True

@@ -288,9 +288,10 @@ def catalogue_grants(
             typer.echo(f"{statement};")
         return
     catalogue = build_catalogue(Settings())
-    sql_roles.apply_grants(catalogue.engine, prefix)
+    done = sql_roles.apply_grants(catalogue.engine, prefix)
     catalogue.close()
-    typer.echo(f"the roles of {prefix} have what their work needs")
+    kept = "the schema is of a newer release: the roles keep what that one gave them"
+    typer.echo(f"the roles of {prefix} have what their work needs" if done else kept)
 
 
 def main() -> None:

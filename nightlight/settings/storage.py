@@ -48,7 +48,7 @@ class CatalogueSettings(BaseSettings):
     pool_size: int = Field(default=10, ge=1, le=200)
     """Connections kept open by one process."""
     timeout_s: float = Field(default=5.0, gt=0, le=60)
-    """Seconds to wait for a connection or a lock before giving up."""
+    """Seconds to wait for a connection, a lock or a statement before giving up."""
 
 
 class StoreSettings(BaseSettings):

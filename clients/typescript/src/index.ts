@@ -26,7 +26,7 @@ export type Export = Schemas["ExportAnswer"];
 export type Takedown = Schemas["TakedownAnswer"];
 export type TakedownMatches = Schemas["TakedownMatchesAnswer"];
 /** What a reviewer sees of a notice: softened pictures of it and of its matches, and nobody's id. */
-export type TakedownReview = Schemas["TakedownReviewAnswer"];
+export type NoticeReview = Schemas["TakedownReviewAnswer"];
 /** What a notice says; it names no person. `received_at` is when its clock began (RFC 3339). */
 export type Notice = { kind: "intimate_image" | "child_abuse" | "other"; reference: string; received_at?: string };
 /** One profile, and what the viewer is to it. */
@@ -203,12 +203,12 @@ export class NightlightClient {
     }
 
     /** Ask for softened pictures of a notice and of its next matches; the token needs the scope `review`. */
-    async askTakedownReview(takedownId: string): Promise<TakedownReview> {
+    async askTakedownReview(takedownId: string): Promise<NoticeReview> {
         return this.told(await this.http.POST("/v1/takedowns/{takedown_id}/review", { params: of(takedownId) }));
     }
 
     /** Return a notice and its matches as a reviewer sees them, with the softened pictures that there are. */
-    async takedownReview(takedownId: string): Promise<TakedownReview> {
+    async takedownReview(takedownId: string): Promise<NoticeReview> {
         return this.told(await this.http.GET("/v1/takedowns/{takedown_id}/review", { params: of(takedownId) }));
     }
 

@@ -2,11 +2,11 @@
 
 ::
 
-    form          current key                     a key that waits                      add writes      promote writes
-    RingStorage      first of ``id:base64,...``      behind it                             the ring        the ring
-    SealStorage      the public key's file           in the private ring                   private ring    public file
-    JwksStorage      the private JWK's file          public in the JWKS, private beside    JWKS, private   private file
-    ChainStorage     chain and key files             root in the anchors, chain beside     anchors, both   key, chain
+    form           current key                  a key that waits                     add writes      promote writes
+    RingStorage    first of ``id:base64,...``   behind it                            the ring        the ring
+    SealStorage    the public key's file        in the private ring                  private ring    public file
+    JwksStorage    the private JWK's file       public in the JWKS, private beside   JWKS, private   private file
+    ChainStorage   chain and key files          root in the anchors, chain beside    anchors, both   key, chain
 
 Keys are told apart by what processes report (``nightlight_core.live_files``). A form plans writes and makes none.
 """

@@ -1,8 +1,9 @@
 """An index of hashes on this machine's disk that follows numbered rows of the catalogue.
 
 Each row has a number that is never given twice, and one or more hashes. The catalogue is the source of truth: what is
-in the index and no longer there is removed when it is met. An index that does not open, or has another hash under a
-number than the catalogue, is of another catalogue or time: it is made again.
+in the index and no longer there is removed when it is met. An index that does not open is made again; so is one of
+another catalogue or time, as after the catalogue was restored: it has another hash under one of its newest numbers, or
+the catalogue has no row from there on.
 """
 
 from __future__ import annotations
@@ -105,13 +106,16 @@ class SyncedIndex:
             yield index
 
     def _sync(self, index: HashIndex, until: float | None) -> None:
-        # A row has some ten hashes; those of the newest rows tell which numbers are there.
-        newest = dict(index.newest(40 * max(1, self.late)))
+        # A row has some ten hashes; those of the newest rows tell which numbers are there. The newest is read again.
+        late = max(1, self.late)
+        newest = dict(index.newest(40 * late))
         known = {_split(key)[0] for key in newest}
-        last = max(0, max(known, default=0) - self.late)
+        last = begin = max(0, max(known, default=0) - late)
         while True:
             with self.catalogue.reading() as tx:
                 rows = self.rows(tx, last, _BATCH)
+            if not rows and known and last == begin:
+                raise IndexBroken(f"the catalogue has no row after {begin}, and the index has some")
             if not rows:
                 return
             last = rows[-1][0]

@@ -198,10 +198,12 @@ class TraceSearch:
             index = HashIndex(self.folder, write=True)
         with index:
             indexed = {int.from_bytes(key, "big"): hash_ for key, hash_ in index.newest(4 * _LATE)}
-            last = max(0, max(indexed, default=0) - _LATE)
+            last = begin = max(0, max(indexed, default=0) - _LATE)
             while True:
                 with self.catalogue.reading() as tx:
                     rows = tx.rendition_hashes.after(last, limit=_BATCH)
+                if not rows and indexed and last == begin:  # after the catalogue was restored, say
+                    raise IndexBroken(f"the catalogue has no hash after {begin}, and the index has some")
                 if not rows:
                     break
                 last = rows[-1][0]

@@ -301,6 +301,21 @@ def test_an_index_of_another_catalogue_hides_nothing_of_this_one(world, picture,
     assert world.services.state(plain) == images.READY
 
 
+@pytest.mark.parametrize("number", [10**6, 1])
+def test_an_index_that_is_ahead_of_the_catalogue_hides_no_copy_from_a_notice(world, picture, profile_id, number):
+    """The catalogue was restored: its new rows have numbers that the index has had already, or has passed by far."""
+    named = world.upload(f"{profile_id}-a", jpeg(picture))
+    dice = np.random.default_rng(1)
+    for folder in (world.find.folder, world.notices.folder):
+        with HashIndex(folder, write=True) as index:
+            index.extend(entries(number, dice.bytes(320)))
+    takedown_id = world.place.of_image(named, NOTICE, actor="safety").takedown_id
+    world.work()
+    assert world.verdicts(takedown_id) == {named: "open"}
+    later = world.upload(f"{profile_id}-later", copies_of(picture)["half"])
+    assert world.services.state(later) == images.QUARANTINED
+
+
 def entries(number, hashes):
     return [
         (number.to_bytes(8, "big") + place.to_bytes(8, "big"), hashes[32 * place : 32 * place + 32])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
 from nightlight.flows.traces.search import TraceSearch
@@ -67,6 +67,16 @@ def search_copy(catalogue, tmp_path):
         return [origin.image_id for origin in trace_search.trace(b"a copy", actor="t").origins]
 
     return search
+
+
+def test_an_index_that_is_ahead_of_the_catalogue_is_made_again(published, search_copy, catalogue, tmp_path):
+    """As after the catalogue was restored: new rows have numbers that the index has passed by far."""
+    with catalogue.reading() as tx:
+        newest = tx.connection.execute(select(func.max(rendition_hashes.c.hash_id))).scalar_one() or 0
+    with HashIndex(tmp_path / "index", write=True) as index:
+        index.extend([((newest + 10**6).to_bytes(16, "big"), bytes(pdq(luma(99)).hashes[0]))])
+    origin = published(newest + 1, 31)
+    assert search_copy(31) == [origin]
 
 
 def test_a_hash_whose_number_comes_after_a_higher_one_is_found_too(published, search_copy):
