@@ -145,6 +145,12 @@ class Jobs(Rows):
         states = [row.state for row in self._execute(query)]
         return bool(states) and all(state == DONE for state in states)
 
+    def is_open(self, image_id: ImageId, kind: str) -> bool:
+        """Say whether a job of a kind on an image is to be done yet."""
+        return (
+            self._execute(select(1).where(jobs.c.image_id == image_id, jobs.c.kind == kind, _OPEN)).first() is not None
+        )
+
     def open(self, kind: str) -> int:
         """Return how many jobs of a kind are to be done yet."""
         return self._count(select(func.count()).where(jobs.c.kind == kind, _OPEN))

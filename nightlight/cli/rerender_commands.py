@@ -29,6 +29,7 @@ def rerender(
 
     Examples: `nightlight rerender --tier tiny --watermark-key old`, `nightlight rerender --missing --wait-s 600`
     """
+    from nightlight.catalogue.clock import shared_clock
     from nightlight.flows.pictures.rerender_runs import RerenderRuns
     from nightlight.wiring.components import open_catalogue
     from nightlight_core.clock import system_clock
@@ -41,7 +42,7 @@ def rerender(
     if not watermark_key and not missing:
         scope["force"] = True
     with open_catalogue(logged_settings()) as catalogue:
-        runs = RerenderRuns(catalogue, system_clock)
+        runs = RerenderRuns(catalogue, shared_clock(catalogue, system_clock))
         begun = runs.begin(scope, actor=local_actor())
 
         def left() -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from nightlight.catalogue.clock import shared_clock
 from nightlight.retention.bucket_policies import BUCKETS, EXPORTS, ORIGINALS, VAULT
 from nightlight.settings import Settings
 from nightlight.settings.storage import LifecycleTarget, StoreKind
@@ -34,6 +35,7 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Manag
 
     require_buckets(settings, "lifecycle rules are for buckets")
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         policy = policy_holder(settings, catalogue, clock, decides=False)
         targets = lifecycle_targets(settings)
         buckets = {target.bucket: _bucket_client(settings, target) for target in targets}
@@ -117,6 +119,7 @@ def open_report(
                 looks[f"lifecycle of {what}"] = partial(describe_drift, flow, target.bucket)
             looks |= {f"bucket of {what}": partial(state.drift, what) for what in BUCKETS}
         catalogue = stack.enter_context(open_catalogue(settings))
+        clock = shared_clock(catalogue, clock)
         least = threshold if threshold is not None else settings.policy.counter_threshold
         policy = policy_holder(settings, catalogue, clock, decides=False)
         yield TransparencyReports(catalogue, policy, least, clock, looks)

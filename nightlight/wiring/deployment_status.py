@@ -8,6 +8,7 @@ from functools import partial
 
 import nightlight
 from nightlight.catalogue import migrate
+from nightlight.catalogue.clock import shared_clock
 from nightlight.flows.status import Look, StatusReader
 from nightlight.provenance.certificates import CertificateChain
 from nightlight.retention.wanted_rules import ERASED, most_days
@@ -30,6 +31,7 @@ def open_status(settings: Settings, *, buckets: bool, clock: Clock = system_cloc
                 for target in lifecycle_targets(settings)
             }
         catalogue = stack.enter_context(open_catalogue(settings))
+        clock = shared_clock(catalogue, clock)
         policy = policy_holder(settings, catalogue, clock, decides=False).refresh()
         yield StatusReader(
             catalogue=catalogue,

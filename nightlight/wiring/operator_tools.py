@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightlight.catalogue.clock import shared_clock
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.notices import NoticeScreening
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterator[TraceSearch]:
     """Give what traces found copies: the catalogue, the sandbox, the mark's keys, and the index in the data folder."""
     with open_catalogue(settings) as catalogue, closing(Renderer(settings)) as rendering:
+        clock = shared_clock(catalogue, clock)
         yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue, clock), clock)
 
 
@@ -107,6 +109,7 @@ def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[
     """Give what knows the hash lists as they were and are; raise SettingsRefused where there is no folder of them."""
     lists = hash_lists(settings)
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         yield Screening(catalogue, lists, clock, platform.node())
 
 
@@ -117,6 +120,7 @@ def open_list_exchange(settings: Settings, clock: Clock = system_clock) -> Itera
 
     concern = settings.matching
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         yield ExchangeLists(catalogue, concern.lists_dir, concern.import_formats, concern.export_lists, clock)
 
 

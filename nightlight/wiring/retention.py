@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nightlight.catalogue.clock import shared_clock
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.decisions.abuse_signals import AbuseReports
 from nightlight.flows.imports.backfill import Backfill
@@ -58,6 +59,7 @@ def _opening(flow: Callable[[Catalogue, Clock], _Flow]) -> Callable[..., Abstrac
     @contextmanager
     def opened(settings: Settings, clock: Clock = system_clock) -> Iterator[_Flow]:
         with open_catalogue(settings) as catalogue:
+            clock = shared_clock(catalogue, clock)
             yield flow(catalogue, clock)
 
     return opened
@@ -82,6 +84,7 @@ def open_purge(settings: Settings, clock: Clock = system_clock) -> Iterator[Purg
 
     hasher = subject_hasher(settings)
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         yield PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher)
 
 
@@ -139,6 +142,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
     from nightlight.flows.retention.legal_holds import EndHolds
 
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         yield EndHolds(
             catalogue,
             build_store(settings, ORIGINALS),
@@ -171,6 +175,7 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder, left
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         runner = JobRunner(catalogue, settings.worker, clock)
         yield sweep_flow(settings, runner, policy_holder(settings, catalogue, clock, decides=False), _by_workers)
 
@@ -184,6 +189,7 @@ def _by_workers() -> int:
 def open_retention_tags(settings: Settings, clock: Clock = system_clock) -> Iterator[RetentionTags]:
     """Give what has every object tagged by its state; the workers do it."""
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         stores = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
         yield RetentionTags(JobRunner(catalogue, settings.worker, clock), *stores)
 
@@ -220,4 +226,5 @@ def open_sqs_consumer(settings: Settings, clock: Clock = system_clock) -> Iterat
         raise SettingsRefused("NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to")
     access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         yield SqsConsumer(SqsQueue(url, access), import_notifications(settings, catalogue, clock))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
+from nightlight.catalogue.clock import shared_clock
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.delivery.access_tokens import AccessVerifier
@@ -130,11 +131,12 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
+    shared = shared_clock(catalogue, clock)  # of what is written; a decision asks no database for the time
     live = LiveKeys()
     urls = url_signing(settings, live)
     policy = policy_holder(settings, catalogue, clock, live)
     originals, seal = PutOnly(build_store(settings, ORIGINALS)), sealer(settings, live)
-    traces = RequestTrace(catalogue, originals, settings.upload, settings.matching, clock, seal)
+    traces = RequestTrace(catalogue, originals, settings.upload, settings.matching, shared, seal)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     signals = AbuseSignalLog(catalogue, clock)
     poll_s = settings.delivery.feed_poll_s
@@ -177,7 +179,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         live.public_keys("publisher", settings.policy.publisher_keys),
         live.public_keys("safety", settings.policy.safety_keys),
         settings.policy.counter_threshold,
-        clock,
+        shared,
     )
     rendition_server = RenditionServer(renditions, urls.names, urls.verifier, change_feed, clock)
     live.report("callers", lambda: [public_fingerprint(key_id, raw) for key_id, raw in verifier.keys().items()])
@@ -201,12 +203,12 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             lambda: declared_words(policy),
             lambda: policy.current().tables,
             settings.upload.assertion_days,
-            clock,
+            shared,
             subject_hasher(settings, live),
             lambda: policy.current().earlier,
         ),
-        upload=upload_flow(settings, catalogue, policy, originals, seal, clock),
-        delete=DeletePictures(catalogue, clock),
+        upload=upload_flow(settings, catalogue, policy, originals, seal, shared),
+        delete=DeletePictures(catalogue, shared),
         decisions=DecisionService(policy, change_feed, engine),
         local_evaluation=LocalEvaluationFeed(
             catalogue=catalogue,
@@ -222,34 +224,34 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             clock=clock,
         ),
         rendition_server=rendition_server,
-        block=BlockViewers(catalogue, clock),
-        revoke=RevokeUrls(catalogue, clock),
-        deactivate=DeactivateProfile(catalogue, clock),
+        block=BlockViewers(catalogue, shared),
+        revoke=RevokeUrls(catalogue, shared),
+        deactivate=DeactivateProfile(catalogue, shared),
         change_feed=change_feed,
-        abuse_reports=AbuseReports(catalogue, clock),
+        abuse_reports=AbuseReports(catalogue, shared),
         counter=counter,
         policy_reader=PolicyReader(catalogue, policy, settings.policy.counter_threshold, counter.flush, clock),
         emergency=EmergencyPolicy(rollout),
         rollout=rollout,
-        rerender_runs=RerenderRuns(catalogue, clock),
+        rerender_runs=RerenderRuns(catalogue, shared),
         traces=traces,
-        exports=RequestExport(catalogue, exports.get, settings.export, clock),
+        exports=RequestExport(catalogue, exports.get, settings.export, shared),
         resolve=ManifestLookup(
-            catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
+            catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), shared
         ),
-        import_notifications=import_notifications(settings, catalogue, clock),
-        holds=PlaceHolds(catalogue, clock, settings.retention.hold_approvers),
+        import_notifications=import_notifications(settings, catalogue, shared),
+        holds=PlaceHolds(catalogue, shared, settings.retention.hold_approvers),
         takedowns=PlaceTakedowns(
             catalogue,
             originals,
             settings.upload,
             lambda: takedown_hours(policy.current().compiled.retention),
-            clock,
+            shared,
             seal,
             settings.matching.takedowns_per_hour,
         ),
-        takedown_review=ReviewTakedowns(catalogue, clock),
-        review_softened=ReviewSoftened(catalogue, exports.get, clock),
+        takedown_review=ReviewTakedowns(catalogue, shared),
+        review_softened=ReviewSoftened(catalogue, exports.get, shared),
         checks={
             **catalogue_checks(catalogue, SqlRole.SERVICE, clock, auth.leeway_s),
             ORIGINALS: originals.ready,

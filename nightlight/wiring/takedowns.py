@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nightlight.catalogue.clock import shared_clock
 from nightlight.flows.takedowns.make_review_picture import MakeReviewPicture
 from nightlight.flows.takedowns.notice_copies import NoticeCopies
 from nightlight.flows.takedowns.requests import PlaceTakedowns, ReviewTakedowns
@@ -59,6 +60,7 @@ def takedown_handlers(
 def open_takedown_review(settings: Settings, clock: Clock = system_clock) -> Iterator[ReviewTakedowns]:
     """Give what says how notices stand, and takes verdicts on their matches."""
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         yield ReviewTakedowns(catalogue, clock)
 
 
@@ -66,6 +68,7 @@ def open_takedown_review(settings: Settings, clock: Clock = system_clock) -> Ite
 def open_takedowns(settings: Settings, clock: Clock = system_clock) -> Iterator[tuple[PlaceTakedowns, ReviewTakedowns]]:
     """Give what places notices, and what says how they stand; originals can only be put."""
     with open_catalogue(settings) as catalogue:
+        clock = shared_clock(catalogue, clock)
         policy = policy_holder(settings, catalogue, clock)
         placing = PlaceTakedowns(
             catalogue,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nightlight import logs
 from nightlight.catalogue import migrate
+from nightlight.catalogue.clock import shared_clock
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
@@ -110,6 +111,7 @@ class WorkerContainer:
     search: TraceSearch
     rendering: Renderer
     clock: Clock
+    host_clock: Clock
 
     def relay(self, send: Send) -> Relay:
         """Return the outbox relay over a way to send tasks."""
@@ -141,7 +143,7 @@ class WorkerContainer:
         most_skew_s = self.settings.auth.leeway_s
         return run_checks(
             {
-                **catalogue_checks(self.catalogue, role, self.clock, most_skew_s),
+                **catalogue_checks(self.catalogue, role, self.host_clock, most_skew_s),
                 ORIGINALS: self.originals.ready,
                 RENDITIONS: self.renditions.ready,
                 "disk": disk_check(self.settings.upload.max_bytes),
@@ -159,6 +161,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
+    host_clock, clock = clock, shared_clock(catalogue, clock)
     live = LiveKeys()
     policy = policy_holder(settings, catalogue, clock, live)
     names = object_names(settings, live)
@@ -259,6 +262,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         search=search,
         rendering=rendering,
         clock=clock,
+        host_clock=host_clock,
     )
 
 

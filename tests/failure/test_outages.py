@@ -73,14 +73,14 @@ def test_a_store_that_fails_during_a_render_delays_it_but_loses_nothing(scale, c
     image = paused.pause(scale, client, "store-late")
     scale.s3.cut()
     try:
-        paused.resume(scale)
-        eventually(lambda: (job := job_of(scale, image.image_id)).state == "queued" and job.reason)
+        with paused.releasing(scale):
+            eventually(lambda: (job := job_of(scale, image.image_id)).state == "queued" and job.reason)
         assert client.image(image.image_id).state == "pending"
         assert job_of(scale, image.image_id).reason == "store_unavailable"
     finally:
         scale.s3.mend()
-    paused.resume(scale)
-    assert client.wait(image.image_id).state == "ready"
+    with paused.releasing(scale):
+        assert client.wait(image.image_id).state == "ready"
 
 
 def test_without_its_database_the_service_answers_every_item_with_the_placeholder(scale, client, monkeypatch):

@@ -36,8 +36,8 @@ def test_a_worker_killed_in_the_middle_of_a_render_makes_the_image_ready_exactly
         assert client.image(image.image_id).state == "pending"
         killed_at = time.monotonic()
         any_stack.start_worker()  # it takes the job over long before the lease ends
-        paused.resume(any_stack)
-        assert client.wait(image.image_id).state == "ready"
+        with paused.releasing(any_stack):  # a message that was published twice has it rendered twice
+            assert client.wait(image.image_id).state == "ready"
         record_property("ready_s_after_kill", round(time.monotonic() - killed_at, 1))
         job = job_of(any_stack, image.image_id)
         assert (job.state, job.crashes >= 1, job.attempt >= 2) == ("done", True, True)
@@ -57,8 +57,8 @@ def test_a_child_killed_in_the_middle_of_a_render_is_replaced_and_its_picture_be
         paused.kill([child])
         eventually(lambda: any(holder != child for holder in paused.holders(any_stack)))  # its successor holds it now
         assert client.image(image.image_id).state == "pending"
-        paused.resume(any_stack)
-        assert client.wait(image.image_id).state == "ready"
+        with paused.releasing(any_stack):
+            assert client.wait(image.image_id).state == "ready"
         assert events(any_stack, image.image_id).count("image.ready") == 1
 
 

@@ -233,6 +233,35 @@ def test_an_erasure_waits_until_the_hold_has_what_it_covers(services, who, two, 
         assert all(len(tx.legal_holds.vault(image_id)) >= 4 for image_id in two)
 
 
+def test_an_erasure_that_waits_for_a_hold_gives_the_first_receipt_however_early_somebody_looks_again(
+    services, who, two, pair
+):
+    """What a hold copied is looked at again after a while: not before the erasure itself, which counts its own."""
+    place(services, profile_id=who)
+    services.delete.profile(who, actor="t")
+    services.relay.run_once()
+    sent, services.sent[:] = list(services.sent), []
+    erasing = [job_id for task, job_id in sent if task == "nightlight.erase"]
+    assert [services.erase.run(job_id, redelivered=False) for job_id in erasing] == ["later", "later"]
+    for task, job_id in sent:
+        if task == "nightlight.copy_to_vault":
+            assert services.vault.run(job_id, redelivered=False) == "vaulted"
+    services.clock.forward(hours=2)
+    with services.catalogue.transaction() as tx:
+        looking = [job_id for job_id, kind, _ in due(tx, services.clock()) if kind == "verify_erasure"]
+    assert [services.erase.verify(job_id, redelivered=False) for job_id in looking] == ["nothing", "nothing"]
+    assert [services.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
+    with services.catalogue.reading() as tx:
+        for image_id in two:
+            (receipt,) = [open_receipt(envelope, services.public) for envelope in tx.receipts.of_image(image_id)]
+            assert receipt.kind == "erased"
+            assert tx.jobs.is_open(image_id, "verify_erasure")  # somebody looks again
+
+
+def due(tx, now):
+    return tx.jobs.claim_due(now, limit=100, again_after_s=60)
+
+
 def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(services, who, pair):
     image = services.upload(who, pictures.jpeg(200, 200))
     services.relay.run_once()
