@@ -192,6 +192,11 @@ FEED_MOMENT = KnownGauge(
     "nightlight_change_feed_moment_seconds",
     "When the feed of changes was last read, in Unix seconds; decisions are made from memory for a second after it.",
 )
+CATALOGUE_RESTORED = Gauge(
+    "nightlight_catalogue_restored",
+    "1 where the catalogue is behind what was written: it was restored, and every decision is the placeholder.",
+    multiprocess_mode="livemax",
+)
 BUILD = Gauge(
     "nightlight_build_info", "1, with the version of Nightlight and of Python.", ["version", "python"],
     multiprocess_mode="mostrecent",

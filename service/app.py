@@ -64,6 +64,7 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
             "change-feed": services.change_feed.run,
             "emergency": services.emergency.run,
             "keys": services.keys.run,
+            "position": services.position.run,
         }
         threads = [threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()]
         for thread in threads:

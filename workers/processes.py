@@ -76,7 +76,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     every_s = settings.retention.sweep_s
     threading.Thread(target=_look_at_index, args=(services.search, every_s), name="index", daemon=True).start()
     services.follow_names()
-    _follow_keys(services)
+    _follow(services)
     health.serve(
         settings.worker.health_host,
         settings.worker.health_port,
@@ -97,9 +97,13 @@ def _ready(app: Celery, settings: Settings) -> None:
     declare_queues(app, settings)
 
 
-def _follow_keys(services: WorkerContainer) -> None:
-    """Read keys again when they change, for as long as this process lives; children do it before each task."""
-    threading.Thread(target=services.keys.run, args=(threading.Event(),), name="keys", daemon=True).start()
+def _follow(services: WorkerContainer) -> None:
+    """Read keys again when they change, and look whether the catalogue was restored, for as long as this process lives.
+
+    Children do it before each task.
+    """
+    for name, run in (("keys", services.keys.run), ("position", services.position.run)):
+        threading.Thread(target=run, args=(threading.Event(),), name=name, daemon=True).start()
 
 
 def _look_at_lists(screening: Screening) -> None:
@@ -147,7 +151,7 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
         services.keys.loaded,
     )
     stop = _stop()
-    _follow_keys(services)
+    _follow(services)
     logs.get("schedule").info("schedule.starting")
     begin = partial(services.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(
@@ -157,7 +161,7 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
         stop,
         notify=services.notify,
         edges=services.edges,
-        beside=(services.expiry.run_once, begin),
+        beside=(services.write_position.run_once, services.expiry.run_once, begin),
     )
     return 0
 

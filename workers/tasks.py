@@ -80,6 +80,7 @@ def _task(kind: JobKind) -> Task[Any, Any]:
     def run(self: Task[Any, Any], job_id: str) -> None:
         parts = services.get()
         parts.keys.look()
+        parts.position.look()
         handler = parts.handlers[kind]
         if handler is None:  # a worker without lists, say: one that can do it does, once the job is due again
             return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, text
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import audit
@@ -42,6 +42,26 @@ class AuditLog(Rows):
         """Add one line and return its number; it stands or falls with the transaction."""
         values = {"at": now, "event": event, "image_id": image_id, "actor": actor, "detail": dict(detail or {})}
         return self._count(insert(audit).values(values).returning(audit.c.entry_id))
+
+    def append_above(self, number: int, event: str, *, now: datetime, actor: str) -> int:
+        """Do the same with a number above another, for the lines that follow too; by who owns the table."""
+        values = {"at": now, "event": event, "actor": actor, "detail": {}}
+        entry_id = max(number, self.last()) + 1
+        self._execute(insert(audit).values(entry_id=entry_id, **values))
+        if self._connection.dialect.name == "postgresql":
+            query = text("SELECT setval(pg_get_serial_sequence('audit', 'entry_id'), :number)")
+            self._execute(query, {"number": entry_id})
+        return entry_id
+
+    def last(self) -> int:
+        """Return the number of the last line; 0 before the first."""
+        return self._count(select(func.coalesce(func.max(audit.c.entry_id), 0)))
+
+    def last_at(self) -> datetime | None:
+        """Return when the last line was written."""
+        query = select(audit.c.at).order_by(audit.c.entry_id.desc()).limit(1)
+        moment: datetime | None = self._execute(query).scalar_one_or_none()
+        return moment
 
     def has(self, number: int) -> bool:
         """Say whether the line with this number was written: it, and what was changed with it, may be seen.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from nightlight.catalogue.lifecycles import LifecycleRules
 from nightlight.catalogue.old_rows import OldRows
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
+from nightlight.catalogue.position import Positions
 from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import ReceiptChain
@@ -70,9 +71,9 @@ class Transaction:
     __slots__ = (
         "abuse_signals", "audit", "backlog", "blocks", "connection", "deletions_due", "erased_rows", "events",
         "exports", "feed", "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles",
-        "old_rows", "outbox", "policies", "profiles", "proof_revocations", "receipts", "recipes", "rendition_hashes",
-        "rerenders", "revocations", "screenings", "statistics", "sweeps", "takedown_matches", "takedown_reviews",
-        "takedowns", "tombstones", "trace_jobs", "view_hashes",
+        "old_rows", "outbox", "policies", "position", "profiles", "proof_revocations", "receipts", "recipes",
+        "rendition_hashes", "rerenders", "revocations", "screenings", "statistics", "sweeps", "takedown_matches",
+        "takedown_reviews", "takedowns", "tombstones", "trace_jobs", "view_hashes",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -86,6 +87,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.idempotency = IdempotencyKeys(connection)
         self.policies = Policies(connection)
+        self.position = Positions(connection)
         self.rendition_hashes = RenditionHashes(connection)
         self.trace_jobs = TraceJobs(connection)
         self.blocks = Blocks(connection)
@@ -121,14 +123,18 @@ class Catalogue:
     def __init__(self, url: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> None:
         """Prepare connections to ``url``; nothing is connected yet."""
         self.engine = make_engine(url, pool_size=pool_size, timeout_s=timeout_s)
+        # Raises where nothing may be written: see flows.restore.position_watch.
+        self.before_writing: Callable[[], object] | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Run the block in one transaction: committed at its end, rolled back if it raises.
 
-        Raises CatalogueUnavailable where the database does not answer in time, and Conflict where another
-        transaction wrote the same row first.
+        Raises CatalogueUnavailable where the database does not answer in time, CatalogueRestored where it is behind
+        what was written, and Conflict where another transaction wrote the same row first.
         """
+        if self.before_writing is not None:
+            self.before_writing()
         with self._begun({}) as connection:
             yield Transaction(connection)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, or_, select
 
+from nightlight.catalogue.retention_schema import catalogue_position
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import changes
 from nightlight_core.errors import InvalidInput
@@ -76,6 +77,8 @@ class Feed(Rows):
         before, (upto, last) = _parsed(cursor), self._position()
         if cursor is None or before.begin > last or upto.polled_at - before.polled_at > KEPT_S // 2:
             return FeedPage(str(upto), [], reset=True)
+        if before.polled_at <= self._restored_at():  # of another life of this catalogue
+            return FeedPage(str(upto), [], reset=True)
         fresh = changes.c.change_id > before.begin
         if self._postgresql:
             fresh = or_(changes.c.txid >= before.begin, changes.c.txid.in_(before.running))
@@ -90,7 +93,7 @@ class Feed(Rows):
 
         In batches, since the rows of a day without a schedule are more than a statement has time for.
         """
-        old = select(changes.c.change_id).where(changes.c.at < self._now() - KEPT_S).order_by(changes.c.at).limit(limit)
+        old = select(changes.c.change_id).where(changes.c.at < self.now() - KEPT_S).order_by(changes.c.at).limit(limit)
         return self._execute(delete(changes).where(changes.c.change_id.in_(old.scalar_subquery()))).rowcount
 
     def _position(self) -> tuple[_Cursor, int]:
@@ -101,12 +104,17 @@ class Feed(Rows):
             lowest, begin, running = snapshot.split(":")
             ids = tuple(map(int, filter(None, running.split(","))))
             bounded = (int(begin), ids) if len(ids) <= MOST_OPEN else (int(lowest), ())
-            return _Cursor(bounded[0], self._now(), bounded[1]), int(begin)
+            return _Cursor(bounded[0], self.now(), bounded[1]), int(begin)
         query = "SELECT seq FROM sqlite_sequence WHERE name = 'changes'"
         last = int(self._connection.exec_driver_sql(query).scalar() or 0)
-        return _Cursor(last, self._now()), last
+        return _Cursor(last, self.now()), last
 
-    def _now(self) -> int:
+    def _restored_at(self) -> int:
+        """Return when the catalogue was restored from a backup, in Unix seconds; 0 if never."""
+        return self._count(select(catalogue_position.c.restored_at))
+
+    def now(self) -> int:
+        """Return the database's time, in Unix seconds."""
         clock = "SELECT extract(epoch from clock_timestamp())::bigint"
         text = clock if self._postgresql else "SELECT CAST(strftime('%s', 'now') AS INTEGER)"
         now: int = self._connection.exec_driver_sql(text).scalar_one()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import Column, delete, exists, func, insert, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions, revocations
@@ -205,6 +205,31 @@ class Images(Rows):
         columns = [renditions.c[name] for name in RenditionRow.__slots__]
         query = select(*columns).where(renditions.c.image_id == image_id, renditions.c.created_at < moment)
         return [RenditionRow(**row) for row in self._execute(query).mappings()]
+
+    def rendition_page(self, after: str, *, limit: int) -> list[tuple[str, str, ImageId]]:
+        """Return (name, format, image) of renditions that should have an object, in the order of their names."""
+        query = (
+            select(renditions.c.name, renditions.c.format, renditions.c.image_id)
+            .join(images, images.c.image_id == renditions.c.image_id)
+            .where(renditions.c.name > after, images.c.state.not_in((DELETED, HELD)))
+            .order_by(renditions.c.name)
+        )
+        return [(row.name, row.format, ImageId(row.image_id)) for row in self._execute(query.limit(limit))]
+
+    def known_names(self, names: Sequence[str]) -> set[str]:
+        """Return those of ``names`` that renditions have."""
+        return self._among(renditions.c.name, names)
+
+    def known_manifests(self, names: Sequence[str]) -> set[str]:
+        """Return those of ``names`` that manifests of renditions have."""
+        return self._among(renditions.c.manifest, names)
+
+    def known_originals(self, keys: Sequence[str]) -> set[str]:
+        """Return those of ``keys`` that images' originals have."""
+        return self._among(images.c.original_key, keys)
+
+    def _among(self, column: Column[str], values: Sequence[str]) -> set[str]:
+        return set(self._execute(select(column).where(column.in_(values))).scalars())
 
     def rename(self, old: str, new: str, generation: int) -> None:
         """Give a rendition another name, with its hash."""

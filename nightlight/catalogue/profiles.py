@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -114,6 +115,11 @@ class Profiles(Rows):
         statement = update(profiles).where(*_kept(profile_id)).values(generation=profiles.c.generation + 1)
         generation: int | None = self._execute(statement.returning(profiles.c.generation)).scalar()
         return generation
+
+    def raise_generations(self, profile_ids: Sequence[ProfileId], by: int) -> None:
+        """Raise the generations of profiles by more than anything can have raised them that nobody knows of."""
+        chosen = profiles.c.profile_id.in_(profile_ids)
+        self._execute(update(profiles).where(chosen).values(generation=profiles.c.generation + by))
 
     def deactivate(self, profile_id: ProfileId, now: datetime) -> bool:
         """Take a live profile out of every decision, and keep all that is its own; return False if there is none."""

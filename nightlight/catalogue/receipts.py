@@ -23,6 +23,11 @@ class ReceiptChain(Rows):
         last_hash: str = self._execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
         return last_hash
 
+    def last(self) -> str:
+        """Return the same, and hold nothing."""
+        last_hash: str = self._execute(select(receipt_head.c.hash)).scalar_one()
+        return last_hash
+
     def length(self) -> tuple[int, str]:
         """Return how many receipts there are, and the hash of the last: of one moment, since it is one query."""
         count = select(func.count()).select_from(receipts).scalar_subquery()
@@ -80,6 +85,10 @@ class ReceiptChain(Rows):
         )
         rows = self._execute(query.order_by(receipts.c.sequence))
         return [(ImageId(row.image_id), row.envelope) for row in rows]
+
+    def hashes(self, among: Sequence[str]) -> set[str]:
+        """Return those of ``among`` that are hashes of receipts in the chain."""
+        return set(self._execute(select(receipts.c.hash).where(receipts.c.hash.in_(among))).scalars())
 
     def after(self, sequence: int, *, limit: int) -> list[tuple[int, Envelope]]:
         """Return (number, receipt) of those after a number, in the order of the chain."""

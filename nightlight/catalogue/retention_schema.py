@@ -173,3 +173,13 @@ exports = table(
     Column("expires_at", UtcDateTime),
     Index("ix_exports_state_created_at", "state", "created_at"),
 )
+
+# One row: how far the catalogue is, by which one that was restored from a backup is noticed (catalogue.position).
+catalogue_position = table(
+    "catalogue_position",
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    # In Unix seconds of the database; 0 if it never was.
+    Column("restored_at", BigInteger, nullable=False),
+)

@@ -102,7 +102,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     # Another trigger lets it drop lines about images that are gone, and lines of more than a year ago.
     "audit": {**dict.fromkeys(SqlRole, _ADD), SqlRole.WORKER: _PUT_AND_TAKE},
     "receipts": _to(service=_READ, worker=_ADD, keeper=_ADD, operator=_READ),
-    "receipt_head": _to(worker=_CHANGE, keeper=_CHANGE, operator=_READ),
+    "receipt_head": _to(worker=_CHANGE, keeper=_CHANGE, schedule=_READ, operator=_READ),
     "erasures": _to(worker=_QUEUE),
     "tombstones": _to(service=_READ, worker=_QUEUE, schedule=_READ, operator=_READ),
     # An operator places holds, and does not end them.
@@ -120,6 +120,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
         schedule=(_S, f"{_U} (state)", _D),
         operator=(_S, f"{_U} (state, profile_id)"),
     ),
+    "catalogue_position": _to(service=_READ, worker=_READ, schedule=_CHANGE, operator=_READ),
     "lifecycles": _to(operator=_WRITE),
     "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
     # Alembic's own, and ours: every process looks whether it works with the schema.

@@ -34,7 +34,7 @@ from nightlight.cli.export_commands import export
 from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
-from nightlight.cli.restore_commands import purge_restored
+from nightlight.cli.restore_commands import purge_restored, resume
 from nightlight.cli.rotate_command import rotate
 from nightlight.cli.status_command import status
 from nightlight.cli.sweep_commands import sweep
@@ -66,6 +66,7 @@ app.add_typer(provenance_commands.app, name="provenance")
 app.command()(erase)
 app.command()(export)
 catalogue_app.command()(purge_restored)
+catalogue_app.command()(resume)
 app.command()(backfill)
 app.command()(status)
 app.command()(sweep)

@@ -1,49 +1,96 @@
-"""``nightlight catalogue purge-restored``: after a backup was restored, erase again whoever was erased since."""
+"""``nightlight catalogue purge-restored`` and ``resume``: a catalogue that was restored from a backup is mended."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightlight.cli.output import JsonFlag, YesFlag, print_json, say
-from nightlight.settings import Settings
+from nightlight.cli.exit_codes import DIFFERENCES, DONE
+from nightlight.cli.output import JsonFlag, YesFlag, logged_settings, print_json, say
+
+if TYPE_CHECKING:
+    from nightlight.flows.restore.mend_restored import Mended
+
+_QUESTION = "Erase again whoever was erased since this backup, and every object that it does not know?"
 
 
 def purge_restored(
     receipts: Annotated[Path | None, typer.Option(help="Receipts written since: JSON, or JSON lines.")] = None,
     keys: Annotated[Path | None, typer.Option(help="JWKS of the keys that sign receipts.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="It was restored, though it is not behind what was written last.")
+    ] = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Erase again what a restored catalogue has of profiles and images that were erased after its backup.
+    """Mend a restored catalogue: erase again whoever was erased since, and make it agree with the buckets.
 
-    Run it before any process starts. Settings come from NIGHTLIGHT_* as for a service, with NIGHTLIGHT_ERASURE_KEYS.
-    Exits with 1 if a key is lost without which some profiles cannot be found.
+    Processes may run: they refuse a catalogue that is behind. Settings come from NIGHTLIGHT_* as for a worker, with
+    NIGHTLIGHT_ERASURE_KEYS, and a database role that owns the tables. Afterwards the platform replays what it did
+    since; `nightlight catalogue resume` ends it. Exits with 1 if a key or receipts are missing without which some
+    profiles cannot be found.
     Example: `nightlight catalogue purge-restored --receipts receipts.jsonl --keys receipts.jwks.json --yes`
     """
     from nightlight.cli.receipt_commands import read_envelopes
     from nightlight.retention.erasure_receipt import open_receipt
-    from nightlight.wiring.retention import open_purge
+    from nightlight.wiring.retention import open_mending
     from nightlight_core.errors import InvalidInput
     from nightlight_core.policy.public_keys import PublicKeys
 
     if (receipts is None) != (keys is None):
         raise InvalidInput("--receipts and --keys belong together: nobody is erased on the word of an unsigned file")
-    opened = []
+    signed = []
     if receipts is not None and keys is not None:
         public = PublicKeys.read(keys)
-        opened = [open_receipt(envelope, public) for envelope in read_envelopes(receipts)]
-    if not yes and not typer.confirm("Erase again whoever was erased since this backup?"):
+        signed = [(open_receipt(envelope, public), envelope) for envelope in read_envelopes(receipts)]
+    if not yes and not typer.confirm(_QUESTION):
         raise typer.Exit(1)
-    with open_purge(Settings()) as purge:
-        purged = purge.run(opened)
+    with open_mending(logged_settings()) as mending:
+        mended = mending.mend(signed, force=force, say=lambda text: None if as_json else say(text))
     if as_json:
-        print_json(asdict(purged))
+        print_json(mended._asdict())
     else:
-        say(f"{purged.profiles:,} profiles and {purged.images:,} images are erased again; the workers do it")
-        for key_id in purged.keys_lost:
-            say(f"WRONG  key {key_id} is not in NIGHTLIGHT_ERASURE_KEYS: whom it hashed cannot be found; put it back")
-    raise typer.Exit(1 if purged.keys_lost else 0)
+        _print(mended)
+    raise typer.Exit(1 if mended.keys_lost or mended.receipts_missing else 0)
+
+
+def _print(mended: Mended) -> None:
+    say(f"{mended.profiles:,} profiles and {mended.images:,} images are erased again; the workers do it")
+    say(f"{mended.receipts:,} receipts are in the chain again")
+    say(f"{mended.missing:,} pictures are rendered again, of {mended.lost:,} the original is gone")
+    say(f"{mended.unknown:,} objects erased that this backup does not know")
+    for key_id in mended.keys_lost:
+        say(f"WRONG  key {key_id} is not in NIGHTLIGHT_ERASURE_KEYS: whom it hashed cannot be found; put it back")
+    if mended.receipts_missing:
+        say("WRONG  receipts were issued that are in no file: is there a newer `receipt export`?")
+    if mended.policy_before is not None and mended.policy < mended.policy_before:
+        say(f"activate the policy again: bundle {mended.policy_before} was there, and this backup has {mended.policy}")
+    since, until = mended.since or "the beginning", mended.until or "now"
+    say(f"now have the platform replay what it did from {since} to {until}; then: nightlight catalogue resume")
+
+
+def resume(
+    policy_lost: Annotated[
+        bool, typer.Option("--policy-lost", help="No newer bundle exists any more: decide by the one of the backup.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Have decisions made again by a catalogue that was restored, mended and replayed.
+
+    Settings come from NIGHTLIGHT_* as for a worker. Exits with 2, and changes nothing, while the policy is an older one
+    than was active before.
+    Example: `nightlight catalogue resume`
+    """
+    from nightlight.wiring.retention import open_mending
+
+    with open_mending(logged_settings()) as mending:
+        behind = mending.resume(policy_lost=policy_lost)
+    if as_json:
+        print_json({"resumed": behind is None, "policy_behind": behind._asdict() if behind is not None else None})
+    elif behind is None:
+        say("decisions are made by this catalogue again")
+    else:
+        say(f"activate bundle {behind.before} again first: this catalogue has {behind.version}")
+    raise typer.Exit(DONE if behind is None else DIFFERENCES)

@@ -8,6 +8,7 @@ Every check meets the real part, and none changes anything there. ::
     role                    role_lacks_rights: the role is another's, or `nightlight catalogue grants` has not run
     clock                   clock_skewed: this machine's clock and the database's differ by more than tokens may
     originals, renditions   store_unavailable, store_credentials_refused, bucket_missing, clock_skewed
+    position                catalogue_restored: the database is behind what was written, or is being mended
     disk                    disk_full, disk_unusable: the folder for temporary files
     feed                    feed_stale: what the service keeps of profiles cannot be brought up to date
     callers                 callers_keys_missing: no key by which a caller could be let in

@@ -36,14 +36,15 @@ from nightlight.wiring.components import (
     source_access,
     subject_hasher,
 )
+from nightlight.wiring.live_keys import LiveKeys
 from nightlight.wiring.originals import opener, sealer, server_kind
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from nightlight.flows.imports.sqs_consumer import SqsConsumer
+    from nightlight.flows.restore.mend_restored import MendRestored
     from nightlight.flows.retention.legal_holds import EndHolds
-    from nightlight.flows.retention.purge_restored import PurgeRestored
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
     from nightlight.store.source_buckets import Page
@@ -78,14 +79,24 @@ open_abuse_report = _opening(AbuseReports)
 
 
 @contextmanager
-def open_purge(settings: Settings, clock: Clock = system_clock) -> Iterator[PurgeRestored]:
-    """Give what erases again whom a restored catalogue has back."""
-    from nightlight.flows.retention.purge_restored import PurgeRestored
+def open_mending(settings: Settings, clock: Clock = system_clock) -> Iterator[MendRestored]:
+    """Give what mends a restored catalogue: with the keys of erasures, and the right to list and erase objects."""
+    from nightlight.flows.restore.compare_stores import CompareStores
+    from nightlight.flows.restore.mend_restored import MendRestored
+    from nightlight.flows.restore.purge_restored import PurgeRestored
+    from nightlight.wiring.components import object_names
 
-    hasher = subject_hasher(settings)
+    hasher, names = subject_hasher(settings), object_names(settings, LiveKeys())
+    originals, renditions = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
     with open_catalogue(settings) as catalogue:
         clock = shared_clock(catalogue, clock)
-        yield PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher)
+        yield MendRestored(
+            catalogue,
+            renditions,
+            PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher),
+            CompareStores(catalogue, originals, renditions, names.placeholders(), clock),
+            clock,
+        )
 
 
 def bucket_names(settings: Settings) -> dict[str, str]:

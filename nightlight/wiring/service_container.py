@@ -31,6 +31,7 @@ from nightlight.flows.policies.emergency import EmergencyPolicy
 from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
+from nightlight.flows.restore.position_watch import PositionWatch
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.takedowns.requests import PlaceTakedowns, ReviewTakedowns
 from nightlight.flows.takedowns.review import ReviewSoftened
@@ -98,6 +99,7 @@ class ServiceContainer:
     revoke: RevokeUrls
     deactivate: DeactivateProfile
     change_feed: ChangeFeedPoller
+    position: PositionWatch
     abuse_reports: AbuseReports
     counter: DecisionCounter
     policy_reader: PolicyReader
@@ -147,6 +149,9 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         settings.delivery.placeholder_cache_s,
         settings.delivery.max_life_s,
     )
+    renditions, exports = build_store(settings, RENDITIONS), build_store(settings, EXPORTS)
+    position = PositionWatch(catalogue, renditions)
+    catalogue.before_writing = position.refuse
     change_feed = ChangeFeedPoller(
         catalogue,
         ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
@@ -155,6 +160,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         poll_s=poll_s,
         after=(signals.flush, policy.current),
         answer_again=lambda old, new: builder.answer_again(old, new, now=int(clock().timestamp())),
+        position=position,
     )
     auth = settings.auth
     verifier = AccessVerifier(
@@ -172,7 +178,6 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         counter,
         lambda: clock().timestamp(),
     )
-    renditions, exports = build_store(settings, RENDITIONS), build_store(settings, EXPORTS)
     rollout = Rollout(
         catalogue,
         policy,
@@ -228,6 +233,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         revoke=RevokeUrls(catalogue, shared),
         deactivate=DeactivateProfile(catalogue, shared),
         change_feed=change_feed,
+        position=position,
         abuse_reports=AbuseReports(catalogue, shared),
         counter=counter,
         policy_reader=PolicyReader(catalogue, policy, settings.policy.counter_threshold, counter.flush, clock),
@@ -257,6 +263,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             ORIGINALS: originals.ready,
             RENDITIONS: renditions.ready,
             "disk": disk_check(settings.upload.max_bytes),
+            "position": position.readiness,
             "feed": change_feed.check,
             "callers": verifier.check,
         },

@@ -25,6 +25,8 @@ from nightlight.flows.pictures.rerender_runs import RerenderFeeder
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.policies.policy_holder import PolicyHolder
+from nightlight.flows.restore.position_watch import PositionWatch
+from nightlight.flows.restore.write_position import WritePosition
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
@@ -112,6 +114,8 @@ class WorkerContainer:
     rendering: Renderer
     clock: Clock
     host_clock: Clock
+    position: PositionWatch
+    write_position: WritePosition
 
     def relay(self, send: Send) -> Relay:
         """Return the outbox relay over a way to send tasks."""
@@ -147,6 +151,7 @@ class WorkerContainer:
                 ORIGINALS: self.originals.ready,
                 RENDITIONS: self.renditions.ready,
                 "disk": disk_check(self.settings.upload.max_bytes),
+                "position": self.position.readiness,
                 "queue": queue,
             }
         )
@@ -167,6 +172,8 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     names = object_names(settings, live)
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
+    position = PositionWatch(catalogue, renditions)
+    catalogue.before_writing = position.refuse
     runner = JobRunner(catalogue, settings.worker, clock)
     marks = settings.invisible_watermark.keys
     variable = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
@@ -263,6 +270,8 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         rendering=rendering,
         clock=clock,
         host_clock=host_clock,
+        position=position,
+        write_position=WritePosition(catalogue, renditions, clock),
     )
 
 

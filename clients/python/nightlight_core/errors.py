@@ -19,7 +19,8 @@
     │   └── DecoderTooSlow                                                                  500
     └── Unavailable                                                                         503   yes
         ├── StoreUnavailable ── BucketMissing, StoreCredentialsRefused                      503   yes
-        ├── CatalogueUnavailable, QueueUnavailable, QuotasUnavailable, ClockSkewed          503   yes
+        ├── CatalogueUnavailable ── CatalogueRestored                                       503   yes
+        ├── QueueUnavailable, QuotasUnavailable, ClockSkewed                                503   yes
         ├── DiskFull                                                                        503   yes
         ├── SandboxUnavailable, ListsUnavailable, IndexBehind, HoldPending, SealKeyMissing  503   yes
         └── WatermarkKeyMissing, CredentialMissing, CertificateExpired, SigningFailed       503   yes
@@ -231,6 +232,10 @@ class DiskFull(Unavailable):
 
 class CatalogueUnavailable(Unavailable):
     """The database does not answer."""
+
+
+class CatalogueRestored(CatalogueUnavailable):
+    """The database was restored from a backup and is behind what was written since, until an operator mends it."""
 
 
 class QueueUnavailable(Unavailable):

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from sys import intern
 from typing import TYPE_CHECKING
@@ -28,12 +29,13 @@ from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.delivery.object_names import rendition_key
 from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.decisions.profile_views import MOST_BLOCKED, AvailableRendition, ProfileView, ProfileViewCache
-from nightlight_core.errors import CatalogueUnavailable, NightlightError
+from nightlight_core.errors import CatalogueRestored, CatalogueUnavailable, NightlightError
 from nightlight_core.ids import ProfileId, is_profile_id
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.flows.restore.position_watch import PositionWatch
     from nightlight.store.interface import StoredObject
 
 # Every name that is revoked is read again after so long, so that those whose objects are gone are forgotten.
@@ -43,7 +45,7 @@ _ALL_NAMES_S = 60.0
 class ChangeFeedPoller:
     """Polls the feed. Safe to share between threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own; the last three are there or not
         self,
         catalogue: Catalogue,
         views: ProfileViewCache,
@@ -53,15 +55,18 @@ class ChangeFeedPoller:
         poll_s: float,
         after: Sequence[Callable[[], object]] = (),
         answer_again: Callable[[ProfileView, ProfileView], None] | None = None,
+        position: PositionWatch | None = None,
     ) -> None:
         """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every poll.
 
-        ``answer_again`` is given each view that has changed, and the same as it is now: see AnswerBuilder.
+        ``answer_again`` is given each view that has changed, and the same as it is now: see AnswerBuilder. Nothing is
+        read of a catalogue that is not where ``position`` expects it.
         """
         self.views, self.revoked = views, RevokedNames()
         self.pictures = RenditionCache(self.revoked, most_bytes=picture_bytes)
         self._catalogue, self._poll_s, self._after, self._answer_again = catalogue, poll_s, after, answer_again
         self._assertion, self._recipes = timedelta(days=assertion_days), KnownRecipes()
+        self._position = position
         self._lock = threading.Lock()
         self._cursor: str | None = None
         self._all_names_at = self._failed_at = float("-inf")
@@ -95,7 +100,7 @@ class ChangeFeedPoller:
     def _poll(self, at_least: int | None) -> bool:
         began = time.monotonic()
         try:
-            with self._catalogue.reading() as tx:
+            with self.reading() as tx:
                 page = tx.feed.since(self._cursor)
                 has = at_least is None or tx.audit.has(at_least)
                 every = page.reset or began - self._all_names_at > _ALL_NAMES_S
@@ -103,8 +108,10 @@ class ChangeFeedPoller:
                 changed = [key for kind, key in page.changed if kind == PROFILE]
                 # After the feed: these are no older than what it told of.
                 again = [] if page.reset else self._read_again(tx, changed)
-        except NightlightError:
+        except NightlightError as error:
             self._failed_at = time.monotonic()
+            if isinstance(error, CatalogueRestored):
+                self.views.expire()  # what was read of it a moment ago counts for nothing either
             raise
         revoked = names | {key for kind, key in page.changed if kind == NAME}
         self.revoked.add(names if every else revoked, every=every)
@@ -114,6 +121,15 @@ class ChangeFeedPoller:
         self._cursor = page.cursor
         metrics.FEED_MOMENT.set(time.time())
         return has
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Run the block in a transaction that reads; raises CatalogueRestored too: see PositionWatch."""
+        expected = self._position.expected() if self._position is not None else 0
+        with self._catalogue.reading() as tx:
+            if self._position is not None:
+                self._position.check(tx, expected)
+            yield tx
 
     def _read_again(self, tx: Transaction, changed: Sequence[str]) -> list[ProfileView]:
         old = self.views.changed(changed)
@@ -130,7 +146,7 @@ class ChangeFeedPoller:
         Without ``keep`` it is for somebody else's decisions, and leaves no trace in those that are made here.
         """
         ticket = self.views.ticket()
-        with self._catalogue.reading() as tx:
+        with self.reading() as tx:
             views = read_views(tx, profile_ids, self._assertion, self._recipes)
         if keep:
             self.views.keep(ticket, views)

@@ -86,7 +86,7 @@ class LocalEvaluationFeed:
     def changes(self, cursor: str | None) -> tuple[ActivePolicy, FeedPage]:
         """Return the policy in use, and what has changed since; raises InvalidInput or CatalogueUnavailable."""
         policy = self.policy.current()
-        with self.catalogue.reading() as tx:
+        with self.change_feed.reading() as tx:
             return policy, tx.feed.since(cursor)
 
     def views(self, profile_ids: Sequence[str]) -> tuple[ActivePolicy, list[ProfileView]]:

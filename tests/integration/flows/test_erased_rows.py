@@ -11,7 +11,7 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.retention_schema import tombstones
 from nightlight.catalogue.schema import audit, changes, jobs, metadata, proof_revocations
 from nightlight.cli import key_commands
-from nightlight.flows.retention.purge_restored import Purged, PurgeRestored
+from nightlight.flows.restore.purge_restored import Purged, PurgeRestored
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.jobs import kinds

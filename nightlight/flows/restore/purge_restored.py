@@ -6,10 +6,10 @@ declared after its erasure is somebody else's, and stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight import logs
 from nightlight.catalogue import images
@@ -29,13 +29,36 @@ _ACTOR = "restore"
 _PRESENT = tuple(state for state in STATES if state != images.DELETED)
 
 
-@dataclass(frozen=True, slots=True)
-class Purged:
+class Purged(NamedTuple):
     """How much was asked to be erased again, and the ids of keys without which some of it cannot be found."""
 
     profiles: int
     images: int
     keys_lost: tuple[str, ...]
+
+
+def replay_receipts(catalogue: Catalogue, signed: Sequence[tuple[Receipt, dict[str, str]]]) -> int:
+    """Add the receipts to the catalogue's chain that follow its last one; return how many.
+
+    ``signed`` are receipts that were opened, with their envelopes. What does not follow is left out.
+    """
+    following = {receipt.previous: (receipt, envelope) for receipt, envelope in signed}
+    added = 0
+    with catalogue.transaction() as tx:
+        head = tx.receipts.head()
+        while (entry := following.pop(head, None)) is not None:
+            receipt, envelope = entry
+            named = receipt.payload.get("profile")
+            tx.receipts.add(
+                receipt.receipt_id,
+                None,
+                receipt.hash,
+                envelope,
+                datetime.fromisoformat(receipt.erased_at),
+                subject=f"{named['key_id']}:{named['hmac_sha256']}" if named is not None else None,
+            )
+            head, added = receipt.hash, added + 1
+    return added
 
 
 @dataclass(frozen=True, slots=True)
