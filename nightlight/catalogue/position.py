@@ -42,7 +42,7 @@ class Positions(Rows):
         raised = case((number < above, above), else_=number) + 1
         return self._count(update(catalogue_position).values(number=raised).returning(number))
 
-    def mark(self, state: str, restored_at: int | None = None) -> None:
+    def set_state(self, state: str, restored_at: int | None = None) -> None:
         """Say what state it is in, and when it was restored, if that is now: readers of the feed begin from nothing."""
         values = {"state": state} | ({} if restored_at is None else {"restored_at": restored_at})
         self._execute(update(catalogue_position).values(values))

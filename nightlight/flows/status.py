@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from nightlight.catalogue.position import CURRENT
 from nightlight.jobs.kinds import ERASE, KINDS
 from nightlight.jobs.lanes import BACKGROUND, ERASURE, RANKS, TRACE, UPLOAD, URGENT
 from nightlight_core.errors import NightlightError
@@ -83,6 +84,7 @@ class DeploymentStatus:
     at: datetime
     version: str
     schema: str
+    catalogue: str
     policy_digest: str
     certificate_days: float | None
     lanes: list[LaneStatus]
@@ -126,10 +128,12 @@ class StatusReader:
             erasures = tx.jobs.overdue(ERASE.name, now - timedelta(days=self.erasure_days))
             takedowns = tx.takedowns.overdue(now)
             sweep = tx.sweeps.last()
+            position = tx.position.get()
         status = DeploymentStatus(
             at=now,
             version=self.version,
             schema=self.schema,
+            catalogue=position.state,
             policy_digest=self.policy_digest,
             certificate_days=self.certificate_days(),
             lanes=[LaneStatus(lane, *waiting.get(rank, (0, 0.0))) for lane, rank in RANKS.items()],
@@ -154,6 +158,8 @@ def problems_of(status: DeploymentStatus) -> list[str]:
         for lane in status.lanes
         if lane.oldest_s > MOST_WAIT_S[lane.lane]
     ]
+    if status.catalogue != CURRENT:
+        problems.insert(0, "the catalogue was restored, and shows nothing until `nightlight catalogue resume`")
     if status.erasures_overdue:
         problems.append(f"erasures: {status.erasures_overdue:,} are not done although their time is over")
     if status.takedowns_overdue:

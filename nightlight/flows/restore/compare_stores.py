@@ -2,7 +2,7 @@
 
 ::
 
-    missing    renditions that the catalogue tells of and that are not there: since the backup they were renamed, or
+    missing    renditions that the catalogue tells of and that are not stored: since the backup they were renamed, or
                rendered again. Their rows go, and the picture is rendered again under names that nobody was ever given
     unknown    objects that no row names: of uploads and renditions since the backup. A URL of theirs may be in use, and
                nobody could ever revoke it: they are erased
@@ -67,14 +67,14 @@ class CompareStores:
         Raises StoreUnavailable, StoreDenied or CatalogueUnavailable.
         """
         say("listing the buckets")
-        there = _sorted(itertools.chain(self.renditions.keys(_RENDITIONS), self.renditions.keys(_MANIFESTS)))
+        stored = _sorted(itertools.chain(self.renditions.keys(_RENDITIONS), self.renditions.keys(_MANIFESTS)))
         originals = _sorted(self.originals.keys(_ORIGINALS))
         self._raise_generations()
         missing = lost = unknown = 0
-        for image_ids in self._images_missing(there):
-            found = [self._render_again(image_id) for image_id in image_ids]
-            keys = [key for key in found if key]
-            missing += len(found)
+        for image_ids in self._images_missing(stored):
+            originals_of = [self._render_again(image_id) for image_id in image_ids]
+            keys = [key for key in originals_of if key]
+            missing += len(originals_of)
             lost += int((~_among(keys, originals)).sum())
             say(f"{missing:,} pictures have objects missing")
         for store, keys in self._unknown():
@@ -95,7 +95,7 @@ class CompareStores:
                 return
             after = page[-1]
 
-    def _images_missing(self, there: Digests) -> Iterator[list[ImageId]]:
+    def _images_missing(self, stored: Digests) -> Iterator[list[ImageId]]:
         """Yield images that have a rendition in the catalogue whose object is not there, a page at a time."""
         after = ""
         while True:
@@ -104,7 +104,7 @@ class CompareStores:
             if not page:
                 return
             after = page[-1][0]
-            present = _among([rendition_key(name, format_) for name, format_, _ in page], there)
+            present = _among([rendition_key(name, format_) for name, format_, _ in page], stored)
             absent = {image_id for (_, _, image_id), here in zip(page, present, strict=True) if not here}
             if absent:
                 yield sorted(absent)
@@ -162,10 +162,10 @@ def _sorted(keys: Iterable[str]) -> Digests:
     return np.sort(_digests(keys))
 
 
-def _among(keys: Sequence[str], there: Digests) -> NDArray[np.bool_]:
-    """Say of each key whether it is among those that are there: bool[number of keys]."""
+def _among(keys: Sequence[str], stored: Digests) -> NDArray[np.bool_]:
+    """Say of each key whether it is among those that are stored: bool[number of keys]."""
     wanted = _digests(keys)
-    if not there.size:
+    if not stored.size:
         return np.zeros(wanted.shape, np.bool_)
-    at = np.minimum(np.searchsorted(there, wanted), there.size - 1)
-    return np.asarray(there[at] == wanted)
+    at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
+    return np.asarray(stored[at] == wanted)

@@ -106,7 +106,7 @@ class MendRestored:
             is_whole = marker is None or marker.receipt in {"", *tx.receipts.hashes([marker.receipt])}
             tx.audit.append_above(_above(marker), "catalogue.restored", now=now, actor=_ACTOR)
             tx.position.advance(marker.number if marker is not None else 0)
-            tx.position.mark(REPLAYING, tx.feed.now())
+            tx.position.set_state(REPLAYING, tx.feed.now())
         logs.get("restore").info("restore.mended", count=added)
         return Mended(
             *purged,
@@ -133,7 +133,7 @@ class MendRestored:
             if marker is not None and version < marker.policy and not policy_lost:
                 return PolicyBehind(version, marker.policy)
             number = tx.position.advance(marker.number if marker is not None else 0)
-            tx.position.mark(CURRENT)
+            tx.position.set_state(CURRENT)
             tx.audit.append("catalogue.resumed", now=now, actor=_ACTOR)
         with self.catalogue.reading() as tx:
             marker = current_marker(tx, int(now.timestamp()))

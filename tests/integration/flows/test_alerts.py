@@ -16,6 +16,8 @@ from nightlight.catalogue.takedowns import PENDING, Takedown
 from nightlight.catalogue.tombstones import ErasureSubject
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+from nightlight.flows.restore.position_marker import MARKER_KEY, PositionMarker, write_marker
+from nightlight.flows.restore.position_watch import PositionWatch
 from nightlight.jobs.relay import Relay
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.manifest import ManifestClaims
@@ -119,6 +121,18 @@ def test_a_key_of_erasures_that_is_lost(services, fired):
     assert fired("NightlightErasureKeysLost", before, after)
 
 
+def test_a_catalogue_that_is_behind(services, fired):
+    watch = PositionWatch(services.catalogue, services.renditions)
+    watch.look()
+    before = page()
+    write_marker(services.renditions, PositionMarker(number=10**9, at=1, audit=0, policy=0, receipt=""))
+    assert watch.readiness() == "catalogue_restored"
+    after = page()
+    services.renditions.delete(MARKER_KEY)
+    PositionWatch(services.catalogue, services.renditions).look()
+    assert fired("NightlightCatalogueRestored", before, after)
+
+
 def test_holds_that_nobody_ends(services, sweep, profile_id, fired):
     image = services.upload(profile_id)
     services.deliver()
@@ -215,7 +229,7 @@ REAL = {
     "NightlightUploadsWait", "NightlightUrgentWorkWaits", "NightlightBackgroundWaits", "NightlightScheduleSilent",
     "NightlightErasuresOverdue", "NightlightTakedownsOverdue", "NightlightErasureKeysLost", "NightlightHoldsDue",
     "NightlightOutboxFails", "NightlightEdgeNotTold", "NightlightListsUnconfirmed", "NightlightCertificateEnds",
-    "NightlightStampsMissed", "NightlightLifecycleDrift", "NightlightLifecycleNotLookedAt",
+    "NightlightStampsMissed", "NightlightLifecycleDrift", "NightlightLifecycleNotLookedAt", "NightlightCatalogueRestored",
 }  # fmt: skip
 
 
