@@ -152,6 +152,7 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
     )
     stop = _stop()
     _follow(services)
+    threading.Thread(target=services.write_position.run, args=(stop,), name="write-position", daemon=True).start()
     logs.get("schedule").info("schedule.starting")
     begin = partial(services.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(
@@ -161,7 +162,7 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
         stop,
         notify=services.notify,
         edges=services.edges,
-        beside=(services.write_position.run_once, services.expiry.run_once, begin),
+        beside=(services.expiry.run_once, begin),
     )
     return 0
 

@@ -58,8 +58,9 @@ def run(
                     _done(do)
             if relay.run_once():
                 continue
-        except NightlightError as error:
-            log.error("schedule.failed", code=error.code, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - a schedule that ends publishes nothing: whatever fails is tried again
+            code = error.code if isinstance(error, NightlightError) else type(error).__name__
+            log.error("schedule.failed", code=code, detail=str(error))
             pause = max(pause, _PAUSE_AFTER_FAILURE_S)
         stop.wait(pause)
 
@@ -68,8 +69,9 @@ def _done(do: Callable[[], object]) -> None:
     """Do it; what fails is tried again the next time, and keeps nothing else from its turn."""
     try:
         do()
-    except NightlightError as error:
-        logs.get("schedule").error("schedule.failed", code=error.code, detail=str(error))
+    except Exception as error:  # noqa: BLE001 - as above
+        code = error.code if isinstance(error, NightlightError) else type(error).__name__
+        logs.get("schedule").error("schedule.failed", code=code, detail=str(error))
 
 
 def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:
@@ -87,6 +89,7 @@ def _deliver(notify: DeliverWebhooks, stop: threading.Event) -> None:
         try:
             if notify.run_once():
                 continue
-        except NightlightError as error:
-            logs.get("schedule").error("notify.failed", code=error.code, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            code = error.code if isinstance(error, NightlightError) else type(error).__name__
+            logs.get("schedule").error("notify.failed", code=code, detail=str(error))
         stop.wait(_PAUSE_AFTER_FAILURE_S)

@@ -43,9 +43,11 @@ class AuditLog(Rows):
         values = {"at": now, "event": event, "image_id": image_id, "actor": actor, "detail": dict(detail or {})}
         return self._count(insert(audit).values(values).returning(audit.c.entry_id))
 
-    def append_above(self, number: int, event: str, *, now: datetime, actor: str) -> int:
+    def append_above(
+        self, number: int, event: str, *, now: datetime, actor: str, detail: Mapping[str, str | int]
+    ) -> int:
         """Do the same with a number above another, for the lines that follow too; by who owns the table."""
-        values = {"at": now, "event": event, "actor": actor, "detail": {}}
+        values = {"at": now, "event": event, "actor": actor, "detail": dict(detail)}
         entry_id = max(number, self.last()) + 1
         self._execute(insert(audit).values(entry_id=entry_id, **values))
         if self._connection.dialect.name == "postgresql":
@@ -57,11 +59,16 @@ class AuditLog(Rows):
         """Return the number of the last line; 0 before the first."""
         return self._count(select(func.coalesce(func.max(audit.c.entry_id), 0)))
 
-    def last_at(self) -> datetime | None:
-        """Return when the last line was written."""
-        query = select(audit.c.at).order_by(audit.c.entry_id.desc()).limit(1)
+    def last_at(self, *, but: str) -> datetime | None:
+        """Return when the last line was written, leaving out those of the actor ``but``."""
+        query = select(audit.c.at).where(audit.c.actor != but).order_by(audit.c.entry_id.desc()).limit(1)
         moment: datetime | None = self._execute(query).scalar_one_or_none()
         return moment
+
+    def last_detail(self, event: str) -> dict[str, str | int]:
+        """Return what the last line of an event says; empty where there is none."""
+        query = select(audit.c.detail).where(audit.c.event == event).order_by(audit.c.entry_id.desc()).limit(1)
+        return dict(self._execute(query).scalar_one_or_none() or {})
 
     def has(self, number: int) -> bool:
         """Say whether the line with this number was written: it, and what was changed with it, may be seen.

@@ -48,7 +48,7 @@ class CatalogueClock:
         begun = time.monotonic()
         self._ask_at = begun + _ASK_AGAIN_S
         try:
-            with self._catalogue.reading() as tx:
+            with self._catalogue.reading(gated=False) as tx:
                 began = time.monotonic()
                 moment: datetime = tx.connection.execute(text("SELECT clock_timestamp()")).scalar_one()
                 ended = time.monotonic()

@@ -123,8 +123,8 @@ class Catalogue:
     def __init__(self, url: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> None:
         """Prepare connections to ``url``; nothing is connected yet."""
         self.engine = make_engine(url, pool_size=pool_size, timeout_s=timeout_s)
-        # Raises where nothing may be written: see flows.restore.position_watch.
-        self.before_writing: Callable[[], object] | None = None
+        # Raises where nothing may be read or written: see flows.restore.position_watch.
+        self.gate: Callable[[Connection], object] = lambda _: None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -133,15 +133,19 @@ class Catalogue:
         Raises CatalogueUnavailable where the database does not answer in time, CatalogueRestored where it is behind
         what was written, and Conflict where another transaction wrote the same row first.
         """
-        if self.before_writing is not None:
-            self.before_writing()
         with self._begun({}) as connection:
+            self.gate(connection)
             yield Transaction(connection)
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """Run the block in one transaction that only reads, and so waits for no writer; raises likewise."""
+    def reading(self, *, gated: bool = True) -> Iterator[Transaction]:
+        """Run the block in one transaction that only reads, and so waits for no writer; raises likewise.
+
+        Not ``gated``, it reads a catalogue too that is behind: for who finds out whether it is.
+        """
         with self._begun({_READ_ONLY: True}) as connection:
+            if gated:
+                self.gate(connection)
             yield Transaction(connection)
 
     @contextmanager
@@ -160,7 +164,7 @@ class Catalogue:
 
     def ready(self) -> None:
         """Return if the database answers; raise CatalogueUnavailable if not."""
-        with self.reading() as tx:
+        with self.reading(gated=False) as tx:
             tx.connection.execute(text("SELECT 1"))
 
     def drop_removed(self) -> None:

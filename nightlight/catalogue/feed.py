@@ -111,7 +111,7 @@ class Feed(Rows):
 
     def _restored_at(self) -> int:
         """Return when the catalogue was restored from a backup, in Unix seconds; 0 if never."""
-        return self._count(select(catalogue_position.c.restored_at))
+        return self._execute(select(catalogue_position.c.restored_at)).scalar() or 0
 
     def now(self) -> int:
         """Return the database's time, in Unix seconds."""

@@ -31,10 +31,10 @@ class CataloguePosition:
 class Positions(Rows):
     """The one row of it, inside one transaction."""
 
-    def get(self) -> CataloguePosition:
-        """Return how far the catalogue is."""
-        row = self._execute(select(catalogue_position)).one()
-        return CataloguePosition(row.number, row.state, row.restored_at)
+    def get(self) -> CataloguePosition | None:
+        """Return how far the catalogue is; None where its one row is missing, since it is being restored."""
+        row = self._execute(select(catalogue_position)).one_or_none()
+        return None if row is None else CataloguePosition(row.number, row.state, row.restored_at)
 
     def advance(self, above: int = 0) -> int:
         """Raise the number by one, and above another; return it."""

@@ -120,7 +120,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
         schedule=(_S, f"{_U} (state)", _D),
         operator=(_S, f"{_U} (state, profile_id)"),
     ),
-    "catalogue_position": _to(service=_READ, worker=_READ, schedule=_CHANGE, operator=_READ),
+    "catalogue_position": _to(service=_READ, worker=_READ, schedule=_CHANGE, imports=_READ, operator=_READ),
     "lifecycles": _to(operator=_WRITE),
     "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
     # Alembic's own, and ours: every process looks whether it works with the schema.

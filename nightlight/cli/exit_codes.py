@@ -23,7 +23,7 @@ DIFFERENCES_OF = {
     "buckets check": "a bucket has drifted; with --identity: something forbidden was done, something needed was "
     "refused, or it could not be tried",
     "buckets fix": "something could not be mended",
-    "catalogue resume": "the policy is an older one than was active before: nothing was changed",
+    "catalogue resume": "another policy is active than was before: nothing was changed",
     "erase": "the workers were not done in time; they go on",
     "export": "it is still being made; the workers go on",
     "keys rotate": "the step would break something now: nothing was changed",

@@ -59,38 +59,49 @@ def purge_restored(
 def _print(mended: Mended) -> None:
     say(f"{mended.profiles:,} profiles and {mended.images:,} images are erased again; the workers do it")
     say(f"{mended.receipts:,} receipts are in the chain again")
-    say(f"{mended.missing:,} pictures are rendered again, of {mended.lost:,} the original is gone")
+    say(f"{mended.missing:,} pictures had objects missing; they are rendered again")
     say(f"{mended.unknown:,} objects erased that this backup does not know")
+    if mended.locked:
+        say(f"{mended.locked:,} objects that it does not know are kept by a lock of the server")
+    for image_id in mended.lost:
+        say(f"LOST   the original of image {image_id} is gone too: have it uploaded again, or is it in the vault?")
     for key_id in mended.keys_lost:
         say(f"WRONG  key {key_id} is not in NIGHTLIGHT_ERASURE_KEYS: whom it hashed cannot be found; put it back")
     if mended.receipts_missing:
         say("WRONG  receipts were issued that are in no file: is there a newer `receipt export`?")
-    if mended.policy_before is not None and mended.policy < mended.policy_before:
-        say(f"activate the policy again: bundle {mended.policy_before} was there, and this backup has {mended.policy}")
-    since, until = mended.since or "the beginning", mended.until or "now"
-    say(f"now have the platform replay what it did from {since} to {until}; then: nightlight catalogue resume")
+    if mended.policy_before is not None and (mended.policy, mended.candidate) != (
+        mended.policy_before,
+        mended.candidate_before,
+    ):
+        say(
+            f"bundle {mended.policy_before} was active, with candidate {mended.candidate_before} (0: none); this backup"
+        )
+        say(f"has {mended.policy} and {mended.candidate}: restart the services, then activate what is to be active")
+    since = mended.since or "the beginning"
+    say(f"now have the platform replay what it did from {since} to {mended.until}; then: nightlight catalogue resume")
 
 
 def resume(
     policy_lost: Annotated[
-        bool, typer.Option("--policy-lost", help="No newer bundle exists any more: decide by the one of the backup.")
+        bool, typer.Option("--policy-lost", help="Decide by the policy that is active now, whatever was active before.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Have decisions made again by a catalogue that was restored, mended and replayed.
 
-    Settings come from NIGHTLIGHT_* as for a worker. Exits with 2, and changes nothing, while the policy is an older one
-    than was active before.
+    Settings and role as for `purge-restored`. Exits with 2, and changes nothing, while another policy is active than
+    was before.
     Example: `nightlight catalogue resume`
     """
     from nightlight.wiring.retention import open_mending
 
     with open_mending(logged_settings()) as mending:
-        behind = mending.resume(policy_lost=policy_lost)
+        differs = mending.resume(policy_lost=policy_lost)
     if as_json:
-        print_json({"resumed": behind is None, "policy_behind": behind._asdict() if behind is not None else None})
-    elif behind is None:
+        print_json({"resumed": differs is None, "policy_differs": differs._asdict() if differs is not None else None})
+    elif differs is None:
         say("decisions are made by this catalogue again")
     else:
-        say(f"activate bundle {behind.before} again first: this catalogue has {behind.version}")
-    raise typer.Exit(DONE if behind is None else DIFFERENCES)
+        say(f"bundle {differs.policy_before} was active, and candidate {differs.candidate_before} (0: none)")
+        say(f"bundle {differs.policy} is now, and {differs.candidate}: activate the other first, or say --policy-lost")
+    raise typer.Exit(DONE if differs is None else DIFFERENCES)

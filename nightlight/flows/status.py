@@ -133,7 +133,7 @@ class StatusReader:
             at=now,
             version=self.version,
             schema=self.schema,
-            catalogue=position.state,
+            catalogue=position.state if position is not None else "no position",
             policy_digest=self.policy_digest,
             certificate_days=self.certificate_days(),
             lanes=[LaneStatus(lane, *waiting.get(rank, (0, 0.0))) for lane, rank in RANKS.items()],

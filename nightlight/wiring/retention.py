@@ -85,6 +85,7 @@ def open_mending(settings: Settings, clock: Clock = system_clock) -> Iterator[Me
     from nightlight.flows.restore.mend_restored import MendRestored
     from nightlight.flows.restore.purge_restored import PurgeRestored
     from nightlight.wiring.components import object_names
+    from nightlight.wiring.erasure_parts import edge_purge, replica_buckets
 
     hasher, names = subject_hasher(settings), object_names(settings, LiveKeys())
     originals, renditions = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
@@ -94,7 +95,15 @@ def open_mending(settings: Settings, clock: Clock = system_clock) -> Iterator[Me
             catalogue,
             renditions,
             PurgeRestored(catalogue, DeletePictures(catalogue, clock), hasher),
-            CompareStores(catalogue, originals, renditions, names.placeholders(), clock),
+            CompareStores(
+                catalogue,
+                originals,
+                renditions,
+                names.placeholders(),
+                clock,
+                edge_purge(settings, clock),
+                replica_buckets(settings),
+            ),
             clock,
         )
 
@@ -230,6 +239,7 @@ def source_listing(settings: Settings, uri: str) -> tuple[str, Callable[[dict[st
 def open_sqs_consumer(settings: Settings, clock: Clock = system_clock) -> Iterator[SqsConsumer]:
     """Give what listens to the queue of notifications; raise SettingsRefused where there is none."""
     from nightlight.flows.imports.sqs_consumer import SqsConsumer
+    from nightlight.flows.restore.position_watch import PositionWatch
     from nightlight.store.sqs import SqsQueue
 
     url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
@@ -238,4 +248,5 @@ def open_sqs_consumer(settings: Settings, clock: Clock = system_clock) -> Iterat
     access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
     with open_catalogue(settings) as catalogue:
         clock = shared_clock(catalogue, clock)
+        catalogue.gate = PositionWatch(catalogue, None).refuse
         yield SqsConsumer(SqsQueue(url, access), import_notifications(settings, catalogue, clock))

@@ -151,7 +151,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     )
     renditions, exports = build_store(settings, RENDITIONS), build_store(settings, EXPORTS)
     position = PositionWatch(catalogue, renditions)
-    catalogue.before_writing = position.refuse
+    position.look()
+    catalogue.gate = position.refuse
     change_feed = ChangeFeedPoller(
         catalogue,
         ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from nightlight import logs
@@ -12,7 +12,6 @@ from nightlight.catalogue.clock import shared_clock
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
-from nightlight.delivery.purge import KEPT_S, EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
 from nightlight.flows.exports.make_export import MakeExport
 from nightlight.flows.imports.import_picture import ImportPicture
@@ -27,7 +26,7 @@ from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.restore.position_watch import PositionWatch
 from nightlight.flows.restore.write_position import WritePosition
-from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
+from nightlight.flows.retention.erase import EraseObjects
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
 from nightlight.flows.retention.remove_rows import RemoveErasedRows
@@ -55,11 +54,11 @@ from nightlight.wiring.components import (
     object_names,
     policy_holder,
     receipt_issuer,
-    s3_access,
     source_access,
     subject_hasher,
     upload_flow,
 )
+from nightlight.wiring.erasure_parts import edge_purge, replica_buckets
 from nightlight.wiring.live_keys import LiveKeys
 from nightlight.wiring.operator_tools import (
     manifest_signing,
@@ -78,7 +77,6 @@ from nightlight_core.errors import NightlightError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nightlight.delivery.purge import RevocationEdge
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.store.interface import ObjectStore
 
@@ -173,13 +171,14 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     position = PositionWatch(catalogue, renditions)
-    catalogue.before_writing = position.refuse
+    position.look()
+    catalogue.gate = position.refuse
     runner = JobRunner(catalogue, settings.worker, clock)
     marks = settings.invisible_watermark.keys
     variable = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
     rendering = Renderer(settings, live.ring("watermark", marks.get_secret_value(), variable) if marks else None)
     screening = screening_if_set(settings, catalogue, clock)
-    purge = _edge_purge(settings, clock)
+    purge = edge_purge(settings, clock)
     open_ = opener(settings, live)
     most_bytes = settings.upload.max_bytes
 
@@ -202,7 +201,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     rows = RemoveErasedRows(
         runner, subjects, receipts, settings.erasure.keep_days, lambda: audit_days(policy.current().compiled.retention)
     )
-    erase = EraseObjects(runner, originals, renditions, purge, rows, again_s, _replicas(settings))
+    erase = EraseObjects(runner, originals, renditions, purge, rows, again_s, replica_buckets(settings))
     vault = PutOnly(build_store(settings, VAULT))
     search = trace_search(settings, catalogue, rendering, policy, clock)
     trace = RunTrace(runner, originals, search, settings.upload, open_)
@@ -299,22 +298,6 @@ def _import(
     )
 
 
-def _replicas(settings: Settings) -> list[ReplicaBucket]:
-    """Return the other buckets in which erasures happen too."""
-    if not settings.retention.replicas:
-        return []
-    from nightlight.store.s3 import S3Store
-
-    own = s3_access(settings)
-    replicas = []
-    for replica in settings.retention.replicas:
-        region = replica.region or own.region
-        access = replace(own, endpoint_url=replica.endpoint_url or own.endpoint_url, region=region)
-        name = f"{replica.replica_of} replica {replica.bucket}"
-        replicas.append(ReplicaBucket(replica.replica_of, name, S3Store(replica.bucket, access)))
-    return replicas
-
-
 def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWebhooks:
     hooks = settings.delivery
     if hooks.webhook_url is None:
@@ -322,17 +305,3 @@ def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWe
     variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
     key = webhook_key(require(hooks.webhook_key, variable), variable)
     return DeliverWebhooks(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)
-
-
-def _edge_purge(settings: Settings, clock: Clock) -> EdgePurge:
-    """Return what tells every edge that the settings name; raise SettingsRefused."""
-    concern = settings.delivery
-    more: list[RevocationEdge] = []
-    if concern.cloudfront_store is not None:
-        from nightlight.store.cloudfront import CloudFrontList
-
-        more.append(
-            CloudFrontList(concern.cloudfront_store, kept_s=KEPT_S, clock=clock, timeout_s=concern.hook_timeout_s)
-        )
-    token = concern.purge_token.get_secret_value() if concern.purge_token else None
-    return EdgePurge(concern.purge_url, token=token, timeout_s=concern.hook_timeout_s, more=more)

@@ -125,11 +125,17 @@ class ChangeFeedPoller:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Run the block in a transaction that reads; raises CatalogueRestored too: see PositionWatch."""
-        expected = self._position.expected() if self._position is not None else 0
-        with self._catalogue.reading() as tx:
-            if self._position is not None:
+        if self._position is None:
+            with self._catalogue.reading() as tx:
+                yield tx
+            return
+        expected = self._position.expected()
+        try:
+            with self._catalogue.reading(gated=False) as tx:
                 self._position.check(tx, expected)
-            yield tx
+                yield tx
+        except DBAPIError as error:  # refused rather than unanswered: a table is missing while it is restored
+            raise CatalogueUnavailable(type(error).__name__) from error
 
     def _read_again(self, tx: Transaction, changed: Sequence[str]) -> list[ProfileView]:
         old = self.views.changed(changed)
@@ -164,8 +170,9 @@ class ChangeFeedPoller:
                 self.poll()
                 for call in self._after:
                     call()
-            except NightlightError as error:
-                logs.get("change_feed").error("feed.not_read", code=error.code)
+            except Exception as error:  # noqa: BLE001 - who does not poll any more would answer nobody
+                code = error.code if isinstance(error, NightlightError) else type(error).__name__
+                logs.get("change_feed").error("feed.not_read", code=code)
             if stop.wait(self._poll_s):
                 return
 

@@ -23,6 +23,7 @@ import numpy as np
 from nightlight import logs
 from nightlight.catalogue.images import READY
 from nightlight.delivery.object_names import manifest_key, rendition_key
+from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.delivery.purge import EdgePurge
+    from nightlight.flows.retention.erase import ReplicaBucket
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
     from nightlight_core.ids import ImageId
@@ -44,11 +47,15 @@ _GENERATIONS = 2**20
 
 
 class Compared(NamedTuple):
-    """How many pictures had objects missing, of how many the original is gone, and how many objects nobody knew."""
+    """How many pictures had objects missing, and of which the original is gone (the first thousand).
+
+    ``unknown`` objects were erased that nobody knew, ``locked`` ones are kept by a lock of the server.
+    """
 
     missing: int
-    lost: int
+    lost: tuple[str, ...]
     unknown: int
+    locked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,8 @@ class CompareStores:
     renditions: ObjectStore
     placeholders: Sequence[str]
     clock: Clock
+    purge: EdgePurge
+    replicas: Sequence[ReplicaBucket] = ()
 
     def run(self, say: Callable[[str], object] = lambda _: None) -> Compared:
         """Have pictures rendered again whose objects are missing, and erase objects that nobody knows.
@@ -70,20 +79,31 @@ class CompareStores:
         stored = _sorted(itertools.chain(self.renditions.keys(_RENDITIONS), self.renditions.keys(_MANIFESTS)))
         originals = _sorted(self.originals.keys(_ORIGINALS))
         self._raise_generations()
-        missing = lost = unknown = 0
+        missing = unknown = locked = 0
+        lost: list[str] = []
         for image_ids in self._images_missing(stored):
-            originals_of = [self._render_again(image_id) for image_id in image_ids]
-            keys = [key for key in originals_of if key]
-            missing += len(originals_of)
-            lost += int((~_among(keys, originals)).sum())
+            keys = {image_id: key for image_id in image_ids if (key := self._render_again(image_id))}
+            missing += len(image_ids)
+            present = _among(list(keys.values()), originals)
+            lost += [image_id for image_id, here in zip(keys, present, strict=True) if not here]
             say(f"{missing:,} pictures have objects missing")
-        for store, keys in self._unknown():
-            for key in keys:
-                store.erase(key)
-            unknown += len(keys)
+        for bucket, store, page in self._unknown():
+            gone = [self._erase(bucket, store, key) for key in page]
+            self.purge.forget(page if bucket == RENDITIONS else [])
+            locked += sum(gone)
+            unknown += len(gone) - sum(gone)
             say(f"{unknown:,} objects erased that the catalogue does not know")
-        logs.get("restore").info("restore.compared", missing=missing, lost=lost, unknown=unknown)
-        return Compared(missing, lost, unknown)
+        logs.get("restore").info("restore.compared", missing=missing, lost=len(lost), unknown=unknown, locked=locked)
+        return Compared(missing, tuple(lost[:_PAGE]), unknown, locked)
+
+    def _erase(self, bucket: str, store: ObjectStore, key: str) -> bool:
+        """Erase an object, in replicas too; say whether a lock keeps any of it."""
+        others = [replica for replica in self.replicas if replica.replica_of == bucket]
+        places = [
+            ObjectLocation(bucket, store, key),
+            *(ObjectLocation(replica.name, replica.store, key) for replica in others),
+        ]
+        return any(erase_location(place).left for place in places)
 
     def _raise_generations(self) -> None:
         after = ""
@@ -126,19 +146,19 @@ class CompareStores:
             enqueue(tx, kinds.RERENDER, image_id, now)
         return image.original_key
 
-    def _unknown(self) -> Iterator[tuple[ObjectStore, list[str]]]:
+    def _unknown(self) -> Iterator[tuple[str, ObjectStore, list[str]]]:
         """Yield keys that no row names, with their bucket, a page at a time."""
-        named_by: tuple[tuple[ObjectStore, str, Callable[[Transaction, Sequence[str]], set[str]]], ...] = (
-            (self.renditions, _RENDITIONS, self._renditions),
-            (self.renditions, _MANIFESTS, _manifests),
-            (self.originals, _ORIGINALS, lambda tx, keys: tx.images.known_originals(keys)),
+        named_by: tuple[tuple[str, ObjectStore, str, Callable[[Transaction, Sequence[str]], set[str]]], ...] = (
+            (RENDITIONS, self.renditions, _RENDITIONS, self._renditions),
+            (RENDITIONS, self.renditions, _MANIFESTS, _manifests),
+            (ORIGINALS, self.originals, _ORIGINALS, lambda tx, keys: tx.images.known_originals(keys)),
         )
-        for store, prefix, named in named_by:
+        for bucket, store, prefix, named in named_by:
             keys = store.keys(prefix)
             while page := list(itertools.islice(keys, _PAGE)):
                 with self.catalogue.reading() as tx:
                     known = named(tx, page)
-                yield store, [key for key in page if key not in known]
+                yield bucket, store, [key for key in page if key not in known]
 
     def _renditions(self, tx: Transaction, keys: Sequence[str]) -> set[str]:
         names = {key: key.removeprefix(_RENDITIONS).partition(".")[0] for key in keys}
@@ -154,8 +174,8 @@ def _manifests(tx: Transaction, keys: Sequence[str]) -> set[str]:
 
 def _digests(keys: Iterable[str]) -> Digests:
     """Return 8 bytes of each key's hash, uint64[number of keys]."""
-    hashed = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
-    return np.frombuffer(hashed, np.uint64)
+    hashed = (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) for key in keys)
+    return np.fromiter(hashed, np.uint64)
 
 
 def _sorted(keys: Iterable[str]) -> Digests:

@@ -13,11 +13,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight import logs
 from nightlight.catalogue.position import CURRENT, REPLAYING
+from nightlight.flows.restore.compare_stores import Compared
 from nightlight.flows.restore.position_marker import read_marker, write_marker
 from nightlight.flows.restore.purge_restored import replay_receipts
 from nightlight.flows.restore.write_position import current_marker
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
     from nightlight.catalogue.engine import Catalogue
     from nightlight.flows.restore.compare_stores import CompareStores
-    from nightlight.flows.restore.position_marker import PositionMarker
     from nightlight.flows.restore.purge_restored import PurgeRestored
     from nightlight.retention.erasure_receipt import Receipt
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
 
 _ACTOR = "restore"
-# More lines than are written between two looks at the position (write_position).
-_LINES = 1_000_000
+_RESTORED = "catalogue.restored"
+# More lines, and more numbers, than were written without the marker being written: for weeks it may have been refused.
+_LINES, _NUMBERS = 1_000_000, 2**20
 
 
 class Mended(NamedTuple):
-    """What was done, and what the platform has to replay: what changed from ``since`` to ``until``.
+    """What was done, and what the platform has to replay: what it did from ``since`` to ``until``.
 
     ``receipts`` were added, ``receipts_missing`` says that others were issued that nobody has; ``missing`` pictures are
-    rendered again, of ``lost`` the original is gone, ``unknown`` objects were erased. ``policy`` is the highest version
-    of a bundle that this catalogue knows, ``policy_before`` the one that it knew; ``until`` and it are None where there
-    was no marker.
+    rendered again; of those that are ``lost`` the original is gone; ``unknown`` objects were erased, ``locked`` ones
+    cannot be. ``policy`` and ``candidate`` are bundles of this catalogue, ``policy_before`` and ``candidate_before``
+    those that decided before, None where there was no marker.
     """
 
     profiles: int
@@ -54,19 +54,24 @@ class Mended(NamedTuple):
     receipts: int
     receipts_missing: bool
     missing: int
-    lost: int
+    lost: tuple[str, ...]
     unknown: int
-    since: str | None
-    until: str | None
+    locked: int
+    since: str
+    until: str
     policy: int
     policy_before: int | None
+    candidate: int
+    candidate_before: int | None
 
 
-class PolicyBehind(NamedTuple):
-    """The catalogue knows bundles up to ``version``, and knew them up to ``before``."""
+class PolicyDiffers(NamedTuple):
+    """Bundles that decide, and that decided before; 0 for none."""
 
-    version: int
-    before: int
+    policy: int
+    policy_before: int
+    candidate: int
+    candidate_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,50 +93,61 @@ class MendRestored:
     ) -> Mended:
         """Mend a restored catalogue, while no process of Nightlight writes.
 
-        ``receipts`` were verified, with their envelopes. Raises InvalidInput where the catalogue is not behind, unless
-        ``force`` says that it was restored all the same; StoreUnavailable, StoreDenied or CatalogueUnavailable.
+        ``receipts`` were verified, with their envelopes. Run again before ``resume``, it takes further receipts, and
+        leaves the buckets alone: workers write to them by then. Raises InvalidInput where the catalogue is not behind,
+        unless ``force`` says that it was restored all the same; StoreUnavailable, StoreDenied or CatalogueUnavailable.
         """
         marker = read_marker(self.renditions)
         with self.catalogue.reading() as tx:
-            position, since, policy = tx.position.get(), tx.audit.last_at(), tx.policies.state().highest_version
-        is_behind = position.state == REPLAYING or (marker is not None and position.number < marker.number)
-        if not is_behind and not force:
+            position, policy = tx.position.get(), tx.policies.state()
+            last, noted = tx.audit.last_at(but=_ACTOR), tx.audit.last_detail(_RESTORED)
+        if position is None:
+            raise InvalidInput("this catalogue is not whole: was it restored to its end?")
+        again = position.state == REPLAYING
+        if not (again or force or (marker is not None and position.number < marker.number)):
             message = "this catalogue is not behind what was written; if it was restored all the same, say --force"
             raise InvalidInput(message)
+        since = str(noted.get("since", "")) if again else last.isoformat() if last is not None else ""
         added = replay_receipts(self.catalogue, receipts)
         purged = self.purge.run(receipt for receipt, _ in receipts)
-        compared = self.compare.run(say)
+        compared = Compared(0, (), 0, 0) if again and not force else self.compare.run(say)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             is_whole = marker is None or marker.receipt in {"", *tx.receipts.hashes([marker.receipt])}
-            tx.audit.append_above(_above(marker), "catalogue.restored", now=now, actor=_ACTOR)
-            tx.position.advance(marker.number if marker is not None else 0)
-            tx.position.set_state(REPLAYING, tx.feed.now())
+            if not again:
+                above = marker.audit + _LINES if marker is not None else 0
+                tx.audit.append_above(above, _RESTORED, now=now, actor=_ACTOR, detail={"since": since})
+                tx.position.advance((marker.number if marker is not None else position.number) + _NUMBERS)
+                tx.position.set_state(REPLAYING, tx.feed.now())
         logs.get("restore").info("restore.mended", count=added)
         return Mended(
             *purged,
             receipts=added,
             receipts_missing=not is_whole,
             **compared._asdict(),
-            since=since.isoformat() if since is not None else None,
-            until=datetime.fromtimestamp(marker.at, UTC).isoformat() if marker is not None else None,
-            policy=policy,
+            since=since,
+            until=now.isoformat(),
+            policy=policy.active_version or 0,
             policy_before=marker.policy if marker is not None else None,
+            candidate=policy.candidate_version or 0,
+            candidate_before=marker.candidate if marker is not None else None,
         )
 
-    def resume(self, *, policy_lost: bool = False) -> PolicyBehind | None:
-        """Have decisions made by the catalogue again; return why not, if its policy is behind and not ``policy_lost``.
+    def resume(self, *, policy_lost: bool = False) -> PolicyDiffers | None:
+        """Have decisions made by the catalogue again; return why not, if its policy differs and is not ``policy_lost``.
 
         Raises InvalidInput where it is not being mended; likewise.
         """
         marker = read_marker(self.renditions)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            if tx.position.get().state != REPLAYING:
+            position, policy = tx.position.get(), tx.policies.state()
+            if position is None or position.state != REPLAYING:
                 raise InvalidInput("this catalogue is not being mended: there is nothing to resume")
-            version = tx.policies.state().highest_version
-            if marker is not None and version < marker.policy and not policy_lost:
-                return PolicyBehind(version, marker.policy)
+            active, candidate = policy.active_version or 0, policy.candidate_version or 0
+            differs = marker is not None and (active, candidate) != (marker.policy, marker.candidate)
+            if marker is not None and differs and not policy_lost:
+                return PolicyDiffers(active, marker.policy, candidate, marker.candidate)
             number = tx.position.advance(marker.number if marker is not None else 0)
             tx.position.set_state(CURRENT)
             tx.audit.append("catalogue.resumed", now=now, actor=_ACTOR)
@@ -139,7 +155,3 @@ class MendRestored:
             marker = current_marker(tx, int(now.timestamp()))
         write_marker(self.renditions, replace(marker, number=number))
         return None
-
-
-def _above(marker: PositionMarker | None) -> int:
-    return marker.audit + _LINES if marker is not None else 0

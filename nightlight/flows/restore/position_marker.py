@@ -24,18 +24,20 @@ _MAX_BYTES = 4096
 _Number = Annotated[int, Field(strict=True, ge=0, lt=2**62)]
 
 
-@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
 class PositionMarker:
     """``number`` is the catalogue's (catalogue.position); ``at`` is in Unix seconds.
 
-    ``audit`` is the number of the audit log's last line, ``policy`` the highest version of a bundle that was activated,
-    ``receipt`` the hash of the last receipt, empty before the first.
+    ``audit`` is the number of the audit log's last line, ``policy`` and ``candidate`` the versions of the active bundle
+    and of the candidate, 0 for none, ``receipt`` the hash of the last receipt, empty before the first. Fields that a
+    later release adds are left out.
     """
 
     number: _Number
     at: _Number
     audit: _Number
     policy: _Number
+    candidate: _Number
     receipt: Annotated[str, Field(strict=True, pattern="^([0-9a-f]{64})?$")]
 
 

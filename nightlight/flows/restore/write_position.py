@@ -5,12 +5,14 @@ The number comes first: a process that is killed in between leaves a marker that
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nightlight import logs
 from nightlight.catalogue.position import CURRENT
 from nightlight.flows.restore.position_marker import PositionMarker, read_marker, write_marker
+from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -44,9 +46,8 @@ class WritePosition:
         before = read_marker(self.renditions)  # before the catalogue: what others write meanwhile is in both
         with self.catalogue.reading() as tx:
             position, marker = tx.position.get(), current_marker(tx, now)
-        if position.state != CURRENT or (before is not None and before.number > position.number):
-            logs.get("position").error("catalogue.restored", detail=f"it is at {position.number}, {position.state}")
-            return False
+        if position is None or position.state != CURRENT or (before is not None and before.number > position.number):
+            return False  # the watch tells it
         same = before is not None and replace(marker, at=before.at, number=before.number) == before
         if before is not None and same and now - before.at < _AGAIN_S:
             return False
@@ -55,13 +56,26 @@ class WritePosition:
         write_marker(self.renditions, replace(marker, number=number))
         return True
 
+    def run(self, stop: threading.Event) -> None:
+        """Do so again and again until ``stop`` is set: a store that is slow to answer holds up nobody's job."""
+        while True:
+            try:
+                self.run_once()
+            except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
+                code = error.code if isinstance(error, NightlightError) else type(error).__name__
+                logs.get("position").error("position.not_written", code=code, detail=str(error))
+            if stop.wait(1.0):
+                return
+
 
 def current_marker(tx: Transaction, now: int) -> PositionMarker:
     """Return how far the catalogue is, in one transaction."""
+    position, policy = tx.position.get(), tx.policies.state()
     return PositionMarker(
-        number=tx.position.get().number,
+        number=position.number if position is not None else 0,
         at=now,
         audit=tx.audit.last(),
-        policy=tx.policies.state().highest_version,
+        policy=policy.active_version or 0,
+        candidate=policy.candidate_version or 0,
         receipt=tx.receipts.last(),
     )

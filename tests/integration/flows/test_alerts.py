@@ -6,6 +6,7 @@ tells those metrics is tested where it is.
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
@@ -122,14 +123,18 @@ def test_a_key_of_erasures_that_is_lost(services, fired):
 
 
 def test_a_catalogue_that_is_behind(services, fired):
-    watch = PositionWatch(services.catalogue, services.renditions)
-    watch.look()
-    before = page()
-    write_marker(services.renditions, PositionMarker(number=10**9, at=1, audit=0, policy=0, receipt=""))
-    assert watch.readiness() == "catalogue_restored"
-    after = page()
+    def looked():
+        watch, once = PositionWatch(services.catalogue, services.renditions), Event()
+        once.set()
+        watch.run(once)
+        return page()
+
+    before = looked()
+    behind = PositionMarker(number=10**9, at=1, audit=0, policy=0, candidate=0, receipt="")
+    write_marker(services.renditions, behind)
+    after = looked()
     services.renditions.delete(MARKER_KEY)
-    PositionWatch(services.catalogue, services.renditions).look()
+    looked()
     assert fired("NightlightCatalogueRestored", before, after)
 
 
