@@ -109,7 +109,8 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
                 images.append(client.upload(profile, pictures.jpeg(400, 300, seed=number)).image_id)
                 continue
             images.append(paused.pause(own, client, profile).image_id)  # one that stops whoever renders it
-            paused.resume(own)
+            with paused.releasing(own):
+                assert client.wait(images[0]).state == "ready"
         assert {client.wait(image, timeout_s=HANG_S + PICTURES).state for image in images} == {"ready"}
         strangers = Strangers(own, client, profiles)
         client.activate(build_bundle(stronger, client.policy_status()["highest_version"] + 1, publisher))

@@ -32,8 +32,8 @@ def test_before_an_image_is_ready_everybody_gets_the_placeholder(any_stack, clie
     profile_id = declared(client, "not-ready")
     image = paused.pause(any_stack, client, profile_id)
     assert path(client, profile_id) == path(client, "nobody-at-all")
-    paused.resume(any_stack)
-    assert client.wait(image.image_id).state == "ready"
+    with paused.releasing(any_stack):
+        assert client.wait(image.image_id).state == "ready"
     eventually(lambda: path(client, profile_id) != path(client, "nobody-at-all"))
 
 
@@ -43,8 +43,8 @@ def test_a_second_upload_during_the_first_ones_rendering_wins(any_stack, client)
     quick = client.upload(profile_id, pictures.jpeg(300, 300, seed=5))
     assert client.wait(quick.image_id).state == "ready"
     shown = eventually(lambda: (now := path(client, profile_id)) != path(client, "nobody-at-all") and now)
-    paused.resume(any_stack)
-    eventually(lambda: job_of(any_stack, slow.image_id).state == "done")
+    with paused.releasing(any_stack):
+        eventually(lambda: job_of(any_stack, slow.image_id).state == "done")
     assert client.image(slow.image_id).state == "superseded"
     assert client.image(quick.image_id).state == "ready"
     assert path(client, profile_id) == shown
@@ -56,9 +56,9 @@ def test_an_image_deleted_while_it_is_rendered_leaves_nothing_behind(any_stack, 
     profile_id = declared(client, "delete-2")
     image = paused.pause(any_stack, client, profile_id)
     client.delete_image(image.image_id)
-    paused.resume(any_stack)
-    eventually(lambda: len([event for event in events(any_stack, image.image_id) if event == "image.erased"]) == 1)
-    eventually(lambda: jobs_open(any_stack, image.image_id) == 0)
+    with paused.releasing(any_stack):
+        eventually(lambda: len([event for event in events(any_stack, image.image_id) if event == "image.erased"]) == 1)
+        eventually(lambda: jobs_open(any_stack, image.image_id) == 0)
     assert client.image(image.image_id).state == "deleted"
     assert "image.ready" not in events(any_stack, image.image_id)
     assert path(client, profile_id) == path(client, "nobody-at-all")

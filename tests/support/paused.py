@@ -29,11 +29,6 @@ def pause(stack, client, profile_id):
     return image
 
 
-def resume(stack):
-    """Let the picture go on that is paused, or is about to be, whatever else is being decoded."""
-    _release(eventually(lambda: _waiting(stack)))
-
-
 @contextlib.contextmanager
 def releasing(stack):
     """Let every picture go on that is paused meanwhile, however often it is tried again; the worker stays the same."""
