@@ -48,15 +48,23 @@ class Backlog:
 
     def fill(self):
         """Upload until so many renders wait; the workers stand still meanwhile, so that they do not keep up."""
-        for worker in self.workers:
-            os.killpg(worker, signal.SIGSTOP)
+        while not self.stood_still():
+            self.signal(signal.SIGCONT)
         with self.stack.client() as client:
             while self.waiting() < BACKLOG:
                 client.declare(f"busy-{self.uploads}", band="adult", assurance="verified", region="eu")
                 client.upload(f"busy-{self.uploads}", pictures.jpeg(900, 700))
                 self.uploads += 1
+        self.signal(signal.SIGCONT)
+
+    def stood_still(self):
+        """Stop the workers; say whether none of them holds SQLite's only lock meanwhile."""
+        self.signal(signal.SIGSTOP)
+        return paused.can_write(self.stack)
+
+    def signal(self, number):
         for worker in self.workers:
-            os.killpg(worker, signal.SIGCONT)
+            os.killpg(worker, number)
 
     def waiting(self):
         query = select(func.count()).where(jobs.c.kind == kinds.RENDER.name, jobs.c.state == "queued")

@@ -70,8 +70,7 @@ def test_a_job_that_was_handed_over_and_not_taken_yet_ends_with_the_worker(any_s
         client.declare("handed", band="adult", assurance="verified", region="eu")
         assert client.wait(client.upload("handed", pictures.jpeg()).image_id).state == "ready"
         children = paused.children(any_stack)
-        for child in children:
-            os.kill(child, signal.SIGSTOP)
+        paused.stop(any_stack, children)
         image = client.upload("handed", paused.picture())
         eventually(lambda: nothing_to_publish(any_stack))
         time.sleep(HANDED_S)

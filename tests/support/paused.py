@@ -6,6 +6,7 @@ For stacks whose worker is ``paused_worker``: the picture of ``picture()`` stops
 import contextlib
 import os
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -55,6 +56,29 @@ def _release(waiting):
     for decoder in waiting:
         with contextlib.suppress(ProcessLookupError):
             os.kill(decoder, signal.SIGUSR1)
+
+
+def can_write(stack):
+    """Say whether nobody who was stopped holds SQLite's only lock."""
+    if stack.name != "embedded":
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(stack.folder / "catalogue.sqlite3", timeout=1)) as database:
+            database.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def stop(stack, pids):
+    """Stop processes, at a moment when none of them keeps others from writing."""
+    while True:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        if can_write(stack):
+            return
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def kill(pids):
