@@ -19,7 +19,7 @@ from tests.integration.imports.conftest import bucket_of_pictures
 from tests.support import pictures
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.services import S3, S3_OWNER, identity, needed
-from tests.support.stacks import Scale
+from tests.support.stacks import LONG_TIMEOUTS, Scale
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
@@ -45,6 +45,7 @@ def environment(name, database, **more):
     key, secret = identity(S3_OWNER)
     return {
         **{variable: value for variable, value in os.environ.items() if not variable.startswith("NIGHTLIGHT_")},
+        **LONG_TIMEOUTS,
         "NIGHTLIGHT_CATALOGUE_URL": database,
         "NIGHTLIGHT_STORE_KIND": "s3",
         "NIGHTLIGHT_STORE_ENDPOINT_URL": needed(S3),
