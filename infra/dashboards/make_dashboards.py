@@ -50,7 +50,10 @@ DASHBOARDS = {
             ("The way to viewers", (M.DELIVERIES, M.EDGE_LIST_MOMENT, M.EDGE_LISTS)),
             ("The platform", (M.UPLOADS, M.DECISIONS, M.EVENTS)),
             ("Requests", (M.REQUESTS, M.REQUEST_SECONDS, M.REQUEST_FAILURES)),
-            ("What Nightlight depends on", (M.DEPENDENCY_SECONDS, M.DEPENDENCY_FAILURES, M.FEED_MOMENT)),
+            (
+                "What Nightlight depends on",
+                (M.DEPENDENCY_SECONDS, M.DEPENDENCY_FAILURES, M.FEED_MOMENT, M.CATALOGUE_RESTORED),
+            ),
             ("What runs", (M.BUILD,)),
             ("What somebody must do", (M.ERASURES_OVERDUE, M.TAKEDOWNS_OVERDUE, M.HOLDS_DUE)),
         ),

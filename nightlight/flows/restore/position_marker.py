@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nightlight.store.interface import replace_bytes
-from nightlight_core.errors import ObjectMissing, StoreUnavailable
+from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.store.interface import ObjectStore
@@ -49,6 +49,8 @@ def read_marker(store: ObjectStore) -> PositionMarker | None:
     try:
         data = store.get(MARKER_KEY, max_bytes=_MAX_BYTES).data
     except ObjectMissing:
+        return None
+    except StoreDenied:  # S3 says so of what is missing, too, to whoever may not list the bucket, as the service
         return None
     try:
         return _MARKER.validate_json(data)
