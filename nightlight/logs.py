@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from nightlight_core.errors import NightlightError
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import Any
@@ -77,6 +79,12 @@ def configure(general: GeneralSettings, log: LogSettings) -> None:
     # Access lines of the web server and wire logs of the SDKs carry paths and keys.
     for noisy in ("uvicorn.access", "botocore", "boto3", "urllib3", "httpx", "httpcore", "amqp", "kombu", "alembic"):
         logging.getLogger(noisy).setLevel("WARNING")
+
+
+def failed(component: str, event: str, error: Exception) -> None:
+    """Log that something failed which is tried again: the error's code, or its class where it is none of ours."""
+    code = error.code if isinstance(error, NightlightError) else type(error).__name__
+    get(component).error(event, code=code, detail=str(error))
 
 
 def get(component: str) -> structlog.stdlib.BoundLogger:

@@ -108,13 +108,11 @@ def _follow(services: WorkerContainer) -> None:
 
 def _look_at_lists(screening: Screening) -> None:
     """Notice lists that change while nobody uploads anything, for as long as this process lives."""
-    log = logs.get("worker")
     while True:
         try:
             screening.look()
         except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            log.error("lists.failed", code=code, detail=str(error))
+            logs.failed("worker", "lists.failed", error)
         time.sleep(_LISTS_S)
 
 
@@ -125,8 +123,7 @@ def _look_at_index(search: TraceSearch, every_s: float) -> None:
         try:
             gone = search.forget_erased()
         except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            logs.get("worker").error("index.not_cleared", code=code, detail=str(error))
+            logs.failed("worker", "index.not_cleared", error)
             continue
         if gone:
             logs.get("worker").info("index.cleared", count=gone)
@@ -138,8 +135,7 @@ def _look_at_rerenders(feeder: RerenderFeeder) -> None:
         try:
             feeder.look()
         except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            logs.get("rerender").error("rerenders.failed", code=code, detail=str(error))
+            logs.failed("rerender", "rerenders.failed", error)
         time.sleep(_RERENDERS_S)
 
 

@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 from nightlight import logs
-from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +41,6 @@ def run(
 
     Events are delivered beside it, and edges told what is revoked: whoever is slow to take them holds up nobody's job.
     """
-    log = logs.get("schedule")
     if notify is not None:
         threading.Thread(target=_deliver, args=(notify, stop), name="notify", daemon=True).start()
     if edges is not None:
@@ -59,8 +57,7 @@ def run(
             if relay.run_once():
                 continue
         except Exception as error:  # noqa: BLE001 - a schedule that ends publishes nothing: whatever fails is tried again
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            log.error("schedule.failed", code=code, detail=str(error))
+            logs.failed("schedule", "schedule.failed", error)
             pause = max(pause, _PAUSE_AFTER_FAILURE_S)
         stop.wait(pause)
 
@@ -70,8 +67,7 @@ def _done(do: Callable[[], object]) -> None:
     try:
         do()
     except Exception as error:  # noqa: BLE001 - as above
-        code = error.code if isinstance(error, NightlightError) else type(error).__name__
-        logs.get("schedule").error("schedule.failed", code=code, detail=str(error))
+        logs.failed("schedule", "schedule.failed", error)
 
 
 def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:
@@ -79,8 +75,7 @@ def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:
         try:
             edges.run_once()
         except Exception as error:  # noqa: BLE001 - an edge that nobody tells goes dark: whatever fails is tried again
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            logs.get("schedule").error("edges.failed", code=code, detail=str(error))
+            logs.failed("schedule", "edges.failed", error)
         stop.wait(_TELL_EDGES_S)
 
 
@@ -90,6 +85,5 @@ def _deliver(notify: DeliverWebhooks, stop: threading.Event) -> None:
             if notify.run_once():
                 continue
         except Exception as error:  # noqa: BLE001 - as above
-            code = error.code if isinstance(error, NightlightError) else type(error).__name__
-            logs.get("schedule").error("notify.failed", code=code, detail=str(error))
+            logs.failed("schedule", "notify.failed", error)
         stop.wait(_PAUSE_AFTER_FAILURE_S)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import track
 
-from nightlight.cli.output import CsvFile, JsonFlag, plain, print_report
+from nightlight.cli.output import CsvFile, JsonFlag, logged_settings, plain, print_report
 from nightlight.cli.policy_rollout import DEFAULT_URL, TokenVariable, Url
 from nightlight.settings import Settings
 
@@ -34,7 +34,7 @@ def report(
     """
     from nightlight.wiring.retention import open_abuse_report
 
-    with open_abuse_report(Settings()) as watching:
+    with open_abuse_report(logged_settings()) as watching:
         rows = [plain(asdict(signal)) for signal in watching.report(hours=hours)]
     print_report(_COLUMNS, rows, csv_file=csv_file, as_json=as_json, nothing="nobody")
 

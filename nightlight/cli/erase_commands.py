@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
-from nightlight.cli.output import WaitOption, YesFlag, print_json, wait_for_workers
-from nightlight.settings import Settings
+from nightlight.cli.output import WaitOption, YesFlag, logged_settings, print_json, wait_for_workers
 
 if TYPE_CHECKING:
     from nightlight.flows.pictures.delete import DeletePictures
@@ -38,7 +37,7 @@ def erase(
     what = f"profile {profile}" if profile is not None else f"image {image}"
     if not yes and not typer.confirm(f"Erase {what} for good?"):
         raise typer.Abort
-    with open_deletion(Settings()) as delete:
+    with open_deletion(logged_settings()) as delete:
         images = _profile(delete, profile) if profile is not None else _image(delete, image or "")
 
         def left() -> int:

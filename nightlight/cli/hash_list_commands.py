@@ -15,6 +15,7 @@ from nightlight.cli.output import (
     CsvFile,
     JsonFlag,
     local_actor,
+    logged_settings,
     plain,
     print_json,
     print_report,
@@ -85,7 +86,7 @@ def confirm_change(
     """
     from nightlight.wiring.operator_tools import open_screening
 
-    with open_screening(Settings()) as screening:
+    with open_screening(logged_settings()) as screening:
         confirmed = screening.confirm(name, actor=local_actor())
     for state in confirmed:
         typer.echo(
@@ -131,7 +132,7 @@ def report(
     """
     from nightlight.wiring.retention import open_match_review
 
-    with open_match_review(Settings()) as deciding:
+    with open_match_review(logged_settings()) as deciding:
         rows = [plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
     print_report(_COLUMNS, rows, csv_file=csv_file, as_json=as_json, nothing="no matches")
 
@@ -151,7 +152,7 @@ def import_(
     """
     from nightlight.wiring.operator_tools import open_list_exchange
 
-    with open_list_exchange(Settings()) as exchange:
+    with open_list_exchange(logged_settings()) as exchange:
         taken = exchange.take(name, files, form, add=add, actor=local_actor())
     if as_json:
         print_json(taken._asdict())
@@ -203,7 +204,7 @@ def clear(image_id: ImageArgument) -> None:
     """
     from nightlight.wiring.retention import open_match_review
 
-    with open_match_review(Settings()) as deciding:
+    with open_match_review(logged_settings()) as deciding:
         deciding.clear(parse_image_id(image_id), actor=local_actor())
     typer.echo(f"{image_id}: cleared; it is being rendered")
 
@@ -216,6 +217,6 @@ def confirm(image_id: ImageArgument) -> None:
     """
     from nightlight.wiring.retention import open_match_review
 
-    with open_match_review(Settings()) as deciding:
+    with open_match_review(logged_settings()) as deciding:
         deciding.confirm(parse_image_id(image_id), actor=local_actor())
     typer.echo(f"{image_id}: confirmed; it stays in quarantine")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table
-from nightlight.settings import Settings
 
 if TYPE_CHECKING:
     from nightlight.catalogue.holds import LegalHold
@@ -66,7 +65,7 @@ def list_(
     """Show holds. Example: `nightlight hold list --ended`."""
     from nightlight.wiring.retention import open_holds
 
-    with open_holds(Settings()) as flow:
+    with open_holds(logged_settings()) as flow:
         _print(flow.listed(ended=ended), as_json=as_json)
 
 

@@ -10,7 +10,16 @@ import typer
 from nightlight.cli import lifecycle_looks
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.lifecycle_output import Buckets, effects, end_failed, for_each, plan_values, print_plan
-from nightlight.cli.output import JsonFlag, WaitOption, YesFlag, print_json, print_table, say, wait_for_workers
+from nightlight.cli.output import (
+    JsonFlag,
+    WaitOption,
+    YesFlag,
+    logged_settings,
+    print_json,
+    print_table,
+    say,
+    wait_for_workers,
+)
 from nightlight.settings import Settings
 from nightlight_core.errors import InvalidInput
 
@@ -44,7 +53,7 @@ def plan_(
     from nightlight.retention.plan_file import write_plans
     from nightlight.wiring.bucket_lifecycle import lifecycle
 
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         plans = [flow.plan(name) for name in bucket or flow.buckets]
         touched = {plan.bucket: effects(flow, plan, count=count) for plan in plans}
         now = flow.clock()
@@ -79,7 +88,7 @@ def apply(
     digests = read_digests(saved) if saved is not None else {}
     if saved is not None and bucket:
         raise InvalidInput("a saved plan names its buckets; leave --bucket out")
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         plans: dict[str, LifecyclePlan] = {}
         for name, digest in digests.items():  # all of them, before the first is applied
             plans[name] = flow.plan(name)
@@ -113,7 +122,7 @@ def undo(
     from nightlight.wiring.bucket_lifecycle import lifecycle
 
     _refuse_silent_question(as_json=as_json, yes=yes)
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         plan = flow.plan_undo(bucket, to=to)
         _confirmed(plan, [], f"Take {bucket} back to this?", yes=yes, as_json=as_json)
         result = flow.undo(plan)
@@ -128,7 +137,7 @@ def history(bucket: BucketName, as_json: JsonFlag = False) -> None:
     """Show what `undo --to` can go back to, the newest first. Example: `nightlight lifecycle history my-bucket`."""
     from nightlight.wiring.bucket_lifecycle import lifecycle
 
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         snapshots = flow.history(bucket)
     if as_json:
         values = [{"snapshot": s.snapshot_id, "taken_at": s.taken_at.isoformat(), "rules": s.rules} for s in snapshots]
@@ -154,7 +163,7 @@ def import_(
     from nightlight.wiring.bucket_lifecycle import lifecycle
 
     _refuse_silent_question(as_json=as_json, yes=yes)
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         foreign_rule = flow.foreign(bucket, rule)
         wanted = {each.rule_id: each for each in flow.wanted(bucket)}.get(rule)
         then = f"becomes {in_words(wanted)}" if wanted is not None else "is removed: the policy has no such rule"
@@ -205,7 +214,7 @@ def retag(
     """
     from nightlight.wiring.retention import open_retention_tags
 
-    with open_retention_tags(Settings()) as flow:
+    with open_retention_tags(logged_settings()) as flow:
         queued = sum(flow.ask_all())
         left = wait_for_workers("tagging", queued, flow.waiting, wait_s)
     typer.echo(f"{queued:,} images queued, {left:,} still to be tagged")

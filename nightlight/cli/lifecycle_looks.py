@@ -10,8 +10,7 @@ import typer
 
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.lifecycle_output import Buckets, end_failed, for_each, progress_line
-from nightlight.cli.output import JsonFlag, counted, print_json, print_table, say
-from nightlight.settings import Settings
+from nightlight.cli.output import JsonFlag, counted, logged_settings, print_json, print_table, say
 
 if TYPE_CHECKING:
     from nightlight.flows.retention.lifecycle_objects import OverdueObject
@@ -40,7 +39,7 @@ def drift(
     from nightlight.retention.lifecycle_drift import as_values
     from nightlight.wiring.bucket_lifecycle import lifecycle
 
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         while True:
             names = bucket or list(flow.buckets)
             results, failed = for_each(names, lambda name: {"drift": [as_values(e) for e in flow.drift(name)]})
@@ -66,7 +65,7 @@ def verify(
     """
     from nightlight.wiring.bucket_lifecycle import lifecycle
 
-    with lifecycle(Settings()) as flow:
+    with lifecycle(logged_settings()) as flow:
         late: list[OverdueObject] = []
         count = 0
         for name in bucket or flow.buckets:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
-from nightlight.cli.output import JsonFlag, print_json, print_table, say
+from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, say
 from nightlight.settings import Settings
 from nightlight_core import files
 from nightlight_core.errors import SettingsRefused
@@ -37,7 +37,7 @@ def export(
     count = 0
     file = out.open("w", encoding="utf-8") if out is not None else sys.stdout
     try:
-        with open_catalogue(Settings()) as catalogue:
+        with open_catalogue(logged_settings()) as catalogue:
             last = 0
             while True:
                 with catalogue.reading() as tx:

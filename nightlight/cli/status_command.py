@@ -10,8 +10,7 @@ import typer
 from rich.table import Table
 
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
-from nightlight.cli.output import JsonFlag, plain_console, print_json
-from nightlight.settings import Settings
+from nightlight.cli.output import JsonFlag, logged_settings, plain_console, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +43,7 @@ def status(
     from nightlight.wiring.deployment_status import open_status
 
     exit_status = DONE
-    with open_status(Settings(), buckets=buckets) as deployment:
+    with open_status(logged_settings(), buckets=buckets) as deployment:
         try:
             while True:
                 looked_at = deployment.look(ask or [])

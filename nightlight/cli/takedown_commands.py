@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightlight.cli.output import JsonFlag, WaitOption, local_actor, logged_settings, plain, print_json, print_table
-from nightlight.settings import Settings
 from nightlight_core.ids import parse_image_id
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def show(takedown_id: IdArgument, as_json: JsonFlag = False) -> None:
     """Show a notice and its matches. Example: `nightlight takedown show 5d1e...`."""
     from nightlight.wiring.takedowns import open_takedown_review
 
-    with open_takedown_review(Settings()) as review:
+    with open_takedown_review(logged_settings()) as review:
         status = review.status(takedown_id)
     _show(status, as_json=as_json)
 
@@ -83,7 +82,7 @@ def list_(
     """Show notices, the newest first. Example: `nightlight takedown list --all`."""
     from nightlight.wiring.takedowns import open_takedown_review
 
-    with open_takedown_review(Settings()) as review:
+    with open_takedown_review(logged_settings()) as review:
         rows = [_plain(takedown) for takedown in review.listed(open_only=not everything)]
     if as_json:
         print_json(rows)
@@ -103,7 +102,7 @@ def confirm(takedown_id: IdArgument, image_id: ImageArgument) -> None:
     """
     from nightlight.wiring.takedowns import open_takedown_review
 
-    with open_takedown_review(Settings()) as review:
+    with open_takedown_review(logged_settings()) as review:
         review.confirm(takedown_id, parse_image_id(image_id), actor=local_actor())
     typer.echo(f"{image_id}: confirmed")
 
@@ -116,7 +115,7 @@ def clear(takedown_id: IdArgument, image_id: ImageArgument) -> None:
     """
     from nightlight.wiring.takedowns import open_takedown_review
 
-    with open_takedown_review(Settings()) as review:
+    with open_takedown_review(logged_settings()) as review:
         review.clear(takedown_id, parse_image_id(image_id), actor=local_actor())
     typer.echo(f"{image_id}: cleared")
 
@@ -134,7 +133,7 @@ def undo(
     """
     from nightlight.wiring.takedowns import open_takedown_review
 
-    with open_takedown_review(Settings()) as review:
+    with open_takedown_review(logged_settings()) as review:
         review.undo(takedown_id, why=why, actor=local_actor())
         status = _wait(lambda: review.status(takedown_id), wait)
     _show(status, as_json=as_json)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from nightlight.cli.exit_codes import DIFFERENCES, DONE
 from nightlight.cli.files import read_image
-from nightlight.cli.output import local_actor, print_json, print_table, progress, say, write_csv
+from nightlight.cli.output import local_actor, logged_settings, print_json, print_table, progress, say, write_csv
 from nightlight.delivery.collusion import LeakedRendition, accuse_by_keys, least_agreements
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.traces.results import result_as_json
@@ -53,7 +53,7 @@ def run(
     files = _files(paths)
     if not files and not rebuild:
         raise InvalidInput("name a file or a folder; or --rebuild")
-    with open_trace_search(Settings()) as trace:
+    with open_trace_search(logged_settings()) as trace:
         if rebuild:
             typer.echo(f"the index was made again: {trace.rebuild()} hashes", err=True)
         bar = progress(TextColumn("tracing"), BarColumn(), MofNCompleteColumn())

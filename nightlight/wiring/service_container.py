@@ -150,7 +150,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         settings.delivery.max_life_s,
     )
     renditions, exports = build_store(settings, RENDITIONS), build_store(settings, EXPORTS)
-    position = PositionWatch(catalogue, renditions)
+    position = PositionWatch(catalogue, renditions, may_list=False)
     position.look()
     catalogue.gate = position.refuse
     change_feed = ChangeFeedPoller(

@@ -27,7 +27,7 @@ from service.app import create_app
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
 from tests.support.databases import postgres_database, roles_of
-from tests.support.services import REDIS, S3_SERVICE, identity, needed, token
+from tests.support.services import REDIS, S3_SERVICE, S3_WORKER, identity, needed, token
 from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
@@ -275,9 +275,11 @@ def test_a_start_that_cannot_be_says_why_in_a_line_of_json(environment, monkeypa
     monkeypatch.setenv("NIGHTLIGHT_QUEUE_BROKER_URL", "amqp://guest:guest@127.0.0.1:1//")
     with postgres_database() as empty:
         known = {**environment, "EMPTY": empty}
+        key, secret = identity(S3_WORKER)
+        worker = {"NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret}
         starts = [
-            (name, {variable: value.format(**known)})
-            for name in ("service", "work", "schedule")
+            (name, {**own, variable: value.format(**known)})
+            for name, own in (("service", {}), ("work", worker), ("schedule", worker))
             for variable, value, _ in REFUSED
         ]
         lines = refused_starts(*starts)

@@ -171,8 +171,7 @@ class ChangeFeedPoller:
                 for call in self._after:
                     call()
             except Exception as error:  # noqa: BLE001 - who does not poll any more would answer nobody
-                code = error.code if isinstance(error, NightlightError) else type(error).__name__
-                logs.get("change_feed").error("feed.not_read", code=code)
+                logs.failed("change_feed", "feed.not_read", error)
             if stop.wait(self._poll_s):
                 return
 

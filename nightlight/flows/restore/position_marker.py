@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nightlight.store.interface import replace_bytes
-from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight_core.errors import ObjectMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.store.interface import ObjectStore
@@ -45,12 +45,13 @@ _MARKER = TypeAdapter(PositionMarker)
 
 
 def read_marker(store: ObjectStore) -> PositionMarker | None:
-    """Return the marker; None if there is none. Raises StoreUnavailable where it cannot be read or is malformed."""
+    """Return the marker; None if there is none.
+
+    Raises StoreDenied, or StoreUnavailable where it cannot be read or is malformed.
+    """
     try:
         data = store.get(MARKER_KEY, max_bytes=_MAX_BYTES).data
     except ObjectMissing:
-        return None
-    except StoreDenied:  # S3 says so of what is missing, too, to whoever may not list the bucket, as the service
         return None
     try:
         return _MARKER.validate_json(data)

@@ -18,12 +18,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ProgrammingError
 
 from nightlight import logs, metrics
 from nightlight.catalogue.position import CURRENT, Positions
 from nightlight.flows.restore.position_marker import read_marker
-from nightlight_core.errors import CatalogueRestored, CatalogueUnavailable, NightlightError
+from nightlight_core.errors import CatalogueRestored, CatalogueUnavailable, NightlightError, StoreDenied
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,12 +41,13 @@ _LOOKED = "position looked at"
 class PositionWatch:
     """Knows how far the catalogue must be. Safe to share between threads."""
 
-    def __init__(self, catalogue: Catalogue, renditions: ObjectStore | None) -> None:
+    def __init__(self, catalogue: Catalogue, renditions: ObjectStore | None, *, may_list: bool = True) -> None:
         """Know nothing before the first ``look``.
 
-        Without ``renditions`` the marker cannot be read: what this process has seen of the catalogue has to do.
+        Without ``renditions`` the marker cannot be read: what this process has seen of the catalogue has to do. Without
+        ``may_list``, S3 does not tell what is missing from what is denied: a marker that is denied counts as none.
         """
-        self._catalogue, self._renditions = catalogue, renditions
+        self._catalogue, self._renditions, self._may_list = catalogue, renditions, may_list
         self._lock = threading.Lock()
         self._number: int | None = None if renditions is not None else 0
         self._behind = self._mending = False
@@ -117,7 +118,7 @@ class PositionWatch:
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 - whoever does not look any more would let everything pass
-                logs.get("position").error("position.not_read", code=type(error).__name__, detail=str(error))
+                logs.failed("position", "position.not_read", error)
             metrics.CATALOGUE_RESTORED.set(int(self._behind or self._mending))
             if stop.wait(_LOOK_S):
                 return
@@ -126,14 +127,19 @@ class PositionWatch:
         if self._renditions is None or (time.monotonic() < self._marker_at and self._number is not None):
             return
         self._marker_at = time.monotonic() + _MARKER_S
-        marker = read_marker(self._renditions)
+        try:
+            marker = read_marker(self._renditions)
+        except StoreDenied:
+            if self._may_list:
+                raise
+            marker = None
         with self._lock:
             self._number = max(self._number or 0, 0 if marker is None else marker.number)
 
     def _check_number(self, connection: Connection, expected: int) -> None:
         try:
             position = Positions(connection).get()
-        except DBAPIError:  # half restored: the table is not there yet, or not this role's
+        except ProgrammingError:  # half restored: the table is not there yet, or not this role's
             position = None
         behind = position is None or position.number < expected
         detail = f"the catalogue is at {position.number if position else 'no number'} and was at {expected}"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue.position import CURRENT
 from nightlight.flows.restore.position_marker import PositionMarker, read_marker, write_marker
-from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -40,7 +39,7 @@ class WritePosition:
         Where the catalogue is behind the marker, it is left alone.
         """
         now = int(self.clock().timestamp())
-        if now < self._at + _EVERY_S:
+        if 0 <= now - self._at < _EVERY_S:
             return False
         self._at = now
         before = read_marker(self.renditions)  # before the catalogue: what others write meanwhile is in both
@@ -62,8 +61,7 @@ class WritePosition:
             try:
                 self.run_once()
             except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
-                code = error.code if isinstance(error, NightlightError) else type(error).__name__
-                logs.get("position").error("position.not_written", code=code, detail=str(error))
+                logs.failed("position", "position.not_written", error)
             if stop.wait(1.0):
                 return
 

@@ -166,6 +166,40 @@ def test_a_catalogue_that_is_half_restored_is_behind(services):
     assert watch.readiness() is None
 
 
+def test_a_database_that_does_not_answer_is_not_taken_for_a_restored_one(services):
+    """Whoever looks meets a lock: that is an outage, and wakes nobody with the words of a restore."""
+    if services.catalogue.engine.dialect.name != "postgresql":
+        pytest.skip("readers of SQLite wait for no lock")
+    watch = PositionWatch(services.catalogue, services.renditions)
+    watch.look()
+    with services.catalogue.engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE catalogue_position IN ACCESS EXCLUSIVE MODE")
+        assert watch.readiness() == "catalogue_unavailable"
+    assert not closed(services, watch)
+
+
+def test_a_marker_that_is_denied_counts_as_none_for_who_may_not_list_alone_and_is_not_written_over(
+    services, monkeypatch
+):
+    write_marker(services.renditions, marked(7))
+    monkeypatch.setattr(LocalStore, "get", lambda *_, **__: (_ for _ in ()).throw(StoreDenied("denied")))
+    worker = PositionWatch(services.catalogue, services.renditions)
+    service = PositionWatch(services.catalogue, services.renditions, may_list=False)
+    for watch in (worker, service):
+        watch.look()
+    assert closed(services, worker)
+    assert not closed(services, service)
+    with pytest.raises(StoreDenied):
+        writing(services).run_once()
+    with pytest.raises(StoreDenied):
+        mending(services).mend([], force=True)
+    monkeypatch.undo()
+    assert read_marker(services.renditions) == marked(7)
+    service._marker_at = service._look_at = 0.0
+    service.look()
+    assert closed(services, service)
+
+
 def closed(services, watch):
     """Say whether the gate keeps a transaction out."""
     with services.catalogue.reading(gated=False) as tx:

@@ -217,7 +217,8 @@ def test_two_holds_on_one_picture_and_the_second_keeps_it(services, who, two, pa
     assert not {listed.hold_id for listed in services.holds.listed()} & {first.hold_id, second.hold_id}
 
 
-def test_an_erasure_waits_until_the_hold_has_what_it_covers(services, who, two, pair):
+def erasures_that_waited(services, who):
+    """Erasures of two pictures that a hold was placed on before: they wait, and the vault has its copies by now."""
     place(services, profile_id=who)
     services.delete.profile(who, actor="t")
     services.relay.run_once()
@@ -227,6 +228,11 @@ def test_an_erasure_waits_until_the_hold_has_what_it_covers(services, who, two, 
     for task, job_id in sent:
         if task == "nightlight.copy_to_vault":
             assert services.vault.run(job_id, redelivered=False) == "vaulted"
+    return erasing
+
+
+def test_an_erasure_waits_until_the_hold_has_what_it_covers(services, who, two, pair):
+    erasing = erasures_that_waited(services, who)
     services.clock.forward(hours=1)
     assert [services.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
     with services.catalogue.reading() as tx:
@@ -237,15 +243,7 @@ def test_an_erasure_that_waits_for_a_hold_gives_the_first_receipt_however_early_
     services, who, two, pair
 ):
     """What a hold copied is looked at again after a while: not before the erasure itself, which counts its own."""
-    place(services, profile_id=who)
-    services.delete.profile(who, actor="t")
-    services.relay.run_once()
-    sent, services.sent[:] = list(services.sent), []
-    erasing = [job_id for task, job_id in sent if task == "nightlight.erase"]
-    assert [services.erase.run(job_id, redelivered=False) for job_id in erasing] == ["later", "later"]
-    for task, job_id in sent:
-        if task == "nightlight.copy_to_vault":
-            assert services.vault.run(job_id, redelivered=False) == "vaulted"
+    erasing = erasures_that_waited(services, who)
     services.clock.forward(hours=2)
     with services.catalogue.transaction() as tx:
         looking = [job_id for job_id, kind, _ in due(tx, services.clock()) if kind == "verify_erasure"]
