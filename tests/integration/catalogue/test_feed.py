@@ -177,9 +177,11 @@ def test_more_running_transactions_than_a_cursor_holds_lose_no_change(monkeypatc
             first.profiles.raise_generation("a")
             with catalogue.transaction() as second:
                 second.profiles.raise_generation("b")
+                with catalogue.transaction() as ended:  # whoever began before one that has ended is in the snapshot
+                    ended.profiles.raise_generation("c")
                 cursor = look(catalogue).cursor
                 assert cursor.count(".") == 1
-        assert {("profile", "a"), ("profile", "b")} <= set(look(catalogue, cursor).changed)
+        assert {(PROFILE, "a"), (PROFILE, "b")} <= set(look(catalogue, cursor).changed)
 
 
 def reread(catalogue, cursor, known):
