@@ -25,6 +25,7 @@ from service.profile_ids import EncodedPath
 from service.routes import (
     authzen,
     blocks,
+    callers,
     canaries,
     decisions,
     exports,
@@ -93,8 +94,8 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
     app.state.services, app.state.draining = services, draining
     problems.install(app)
     modules = (
-        profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
-        optout, traces, takedowns, takedown_reviews, review_pages, imports, holds, softbinding, health,
+        profiles, images, exports, decisions, local_evaluation, authzen, blocks, callers, canaries, policy,
+        rendition_files, optout, traces, takedowns, takedown_reviews, review_pages, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

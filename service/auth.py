@@ -28,7 +28,7 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
 def requires(*scopes: TokenScope) -> Callable[[_Endpoint], _Endpoint]:
-    """Mark an endpoint as open to callers whose token carries one of ``scopes``."""
+    """Mark an endpoint as open to callers whose token carries one of ``scopes``, or to any good token without them."""
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
         setattr(endpoint, _SCOPE, scopes)

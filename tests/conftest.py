@@ -20,7 +20,7 @@ from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy import yaml_source
 from nightlight.policy.compile import compile_folder
-from nightlight_client import transport
+from nightlight_client import HttpOptions
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,8 @@ settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
 # Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
 timeouts = httpx._config.DEFAULT_TIMEOUT_CONFIG
-timeouts.connect = timeouts.read = timeouts.write = timeouts.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
+timeouts.connect = timeouts.read = timeouts.write = timeouts.pool = HANG_S
+HttpOptions.__init__.__kwdefaults__.update(connect_s=HANG_S, step_s=HANG_S)
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 

@@ -164,8 +164,8 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
         for person, decision, reason in zip(PEOPLE, decisions, reasons, strict=True):
             label = f"{person.profile_id} seen by {viewer.title}"
             response = client.fetch(decision.url)
-            if response.status_code != 200:  # noqa: PLR2004 - OK
-                wrong.append(f"{label}: status {response.status_code}")
+            if response.status != 200:  # noqa: PLR2004 - OK
+                wrong.append(f"{label}: status {response.status}")
                 continue
             width, height = picture_size(response.content)
             allowed = reason["edge"] or _PLACEHOLDER_EDGE

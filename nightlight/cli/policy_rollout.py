@@ -221,9 +221,7 @@ def register(app: typer.Typer) -> None:
 
 def call(url: str, ask: Callable[[NightlightClient], Any], *, scope: str = "policy") -> Any:
     """Return what a client of the service answers; raise what its commands print as one line."""
-    import httpx
-
-    from nightlight_client import NightlightClient, Problem
+    from nightlight_client import NightlightClient, Problem, ServiceUnreachable
 
     token = os.environ.get(TokenVariable)
     if not token:
@@ -235,7 +233,7 @@ def call(url: str, ask: Callable[[NightlightClient], Any], *, scope: str = "poli
             return ask(client)
     except Problem as problem:
         raise PolicyRefused(str(problem)) from problem
-    except httpx.HTTPError as error:
+    except ServiceUnreachable as error:
         raise Unavailable(f"{url} does not answer: {error}") from error
 
 

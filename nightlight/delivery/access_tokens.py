@@ -56,8 +56,8 @@ class Caller:
     scopes: frozenset[str]
 
     def require(self, *scopes: TokenScope) -> None:
-        """Raise Forbidden unless the token carries one of ``scopes``."""
-        if not any(scope.value in self.scopes for scope in scopes):
+        """Raise Forbidden unless the token carries one of ``scopes``; without any, it does."""
+        if scopes and not any(scope.value in self.scopes for scope in scopes):
             named = " or ".join(f"'{scope.value}'" for scope in scopes)
             raise Forbidden(f"the token lacks the scope {named}")
 

@@ -7,9 +7,7 @@ import threading
 import time
 from functools import partial
 
-import httpx
-
-from nightlight_client import NotNightlight, Problem
+from nightlight_client import NotNightlight, Problem, ServiceUnreachable
 from tests.chaos import coloured
 from tests.chaos.truth import BANDS, Profile, Statement, Version
 
@@ -143,7 +141,7 @@ class Writer(threading.Thread):
             if problem.status not in AGAIN:
                 self._run.violation("acknowledged and lost", f"{step}: {problem.status} {problem.code}")
             return None, str(problem.status)
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (ServiceUnreachable, OSError, ValueError) as error:
             return None, type(error).__name__
         except NotNightlight as error:  # an answer that is none of the service's: it broke off
             return None, type(error).__name__

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from nightlight_client import Problem
+from nightlight_client import NightlightError, Problem
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.chaos import coloured
 from tests.chaos.truth import DARK_S, EDGES, TIERS
@@ -38,7 +38,11 @@ class Observer(threading.Thread):
                 self._decide()
                 if self._urls and self._random.random() < 0.5:
                     self._fetch_again()
-            except (httpx.HTTPError, OSError, Problem) as error:  # anything else ends this thread, and is reported
+            except (
+                httpx.HTTPError,
+                OSError,
+                NightlightError,
+            ) as error:  # anything else ends this thread, and is reported
                 status = error.status if isinstance(error, Problem) else type(error).__name__
                 self._run.note_answer("look", str(status), 0.0)
         self._client.close()

@@ -96,8 +96,8 @@ def _shown(run):
             version = None if profile.statement.deleted else profile.versions[profile.expected]
             (decision,) = client.decide("peer", "profile", [(profile.profile_id, "self")], viewer_id=profile.profile_id)
             answer = client.fetch(decision.url)
-            number, shown, edge = coloured.read(answer.content) if answer.status_code == 200 else (None, None, 0)
-            is_placeholder = answer.status_code != 200 or edge == 128
+            number, shown, edge = coloured.read(answer.content) if answer.status == 200 else (None, None, 0)
+            is_placeholder = answer.status != 200 or edge == 128
             if version is None:
                 if not is_placeholder:
                     run.violation("not dark in time", f"{profile.profile_id} shows {shown} and should show nothing")

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from nightlight.catalogue.matching_schema import trace_jobs
 from nightlight.catalogue.schema import audit, blocks, canaries, images, profiles
 from nightlight.cli import key_commands
-from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
-from nightlight_client.models import InvalidId
+from nightlight_client import AsyncNightlightClient, NightlightClient, NightlightError
+from nightlight_client.errors import InvalidId
 from tests.support import pictures
 from tests.support.hostile_ids import IDS, NOT_IDS, ODD_IDS, VERSIONS
 from tests.support.waiting import eventually
@@ -82,13 +82,13 @@ def opened(stack, kind, sent):
     token = key_commands.token(stack.folder, scopes=None, subject="hostile", hours=1)
     client = kind(stack.url, token=token, relation_keys=key_commands.relation_keys(stack.folder))
 
-    def note(request):
-        sent.append(request.url.raw_path)
+    send = client._own.send
 
-    async def note_later(request):
-        note(request)
+    def noted(attempt, headers):
+        sent.append(attempt.request.target.encode())
+        return send(attempt, headers)
 
-    client._transport.http.event_hooks["request"].append(note_later if kind is AsyncNightlightClient else note)
+    client._own.send = noted
     return client
 
 
@@ -105,7 +105,7 @@ def called(stack, kind, sent, calls_):
             for name, arguments in calls_:
                 try:
                     outcomes.append(await getattr(client, name)(**arguments))
-                except (Problem, httpx.HTTPError, httpx.InvalidURL) as error:
+                except NightlightError as error:
                     outcomes.append(error)
         return outcomes
 
@@ -115,7 +115,7 @@ def called(stack, kind, sent, calls_):
 def _outcome(call):
     try:
         return call()
-    except (Problem, httpx.HTTPError, httpx.InvalidURL) as error:
+    except NightlightError as error:
         return error
 
 

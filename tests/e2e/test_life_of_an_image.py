@@ -27,7 +27,7 @@ def ready(client, profile_id, data):
 def seen(client, profile_id, relation="self", viewer="peer"):
     (decision,) = client.decide(viewer, "profile", [(profile_id, relation)])
     answer = client.fetch(decision.url)
-    assert answer.status_code == 200
+    assert answer.status == 200
     return pictures.opened(answer.content)
 
 
@@ -137,7 +137,7 @@ def test_deleting_an_image_closes_it_for_decisions_at_once_and_erases_its_bytes(
     assert client.image(image.image_id).state == "deleted"
     # The URL that was issued before is refused, and gives the placeholder once the bytes are gone.
     late = eventually(lambda: (answer := client.fetch(decision.url)).headers["cache-control"] == "no-store" and answer)
-    assert late.status_code == 404 or pictures.opened(late.content).size == (128, 128)
+    assert late.status == 404 or pictures.opened(late.content).size == (128, 128)
 
 
 def test_deleting_a_profile_takes_all_its_images_along(stack, client):

@@ -30,7 +30,7 @@ def edges(client, viewer, relation, people):
     sizes = {}
     for band, decision in zip(people, decisions, strict=True):
         answer = client.fetch(decision.url)
-        assert answer.status_code == 200
+        assert answer.status == 200
         sizes[band] = max(pictures.opened(answer.content).size), answer.content
     return sizes
 

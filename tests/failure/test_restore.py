@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from nightlight.retention.erasure_receipt import chain_faults, open_receipt
-from nightlight_client import Problem
+from nightlight_client import NightlightError, Problem
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support import pictures
 from tests.support.buckets import infra_buckets
@@ -98,7 +98,7 @@ class Looker(threading.Thread):
         while not self.stop.wait(0.05):
             try:
                 decisions = self.client.decide("peer", "profile", [(name, "stranger") for name in (*EARLY, LATE)])
-            except (Problem, httpx.HTTPError, RuntimeError):  # at the end, the client is closed
+            except (NightlightError, RuntimeError):  # at the end, the client is closed
                 continue
             for name, decision in zip((*EARLY, LATE), decisions, strict=True):
                 self.seen.append((name, decision.url.split("?")[0]))
@@ -221,4 +221,4 @@ def declared(client, name):
 def shows(client, url):
     """Say whether a URL gives a picture that is not the placeholder's size."""
     response = client.fetch(url)
-    return response.status_code == 200 and "immutable" in response.headers.get("cache-control", "")
+    return response.status == 200 and "immutable" in response.headers.get("cache-control", "")

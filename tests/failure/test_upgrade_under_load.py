@@ -14,7 +14,7 @@ from sqlalchemy import text
 from nightlight.catalogue import migrate
 from nightlight.catalogue.schema import images, profiles, renditions
 from nightlight.cli.embedded import free_port
-from nightlight_client import Problem
+from nightlight_client import NightlightError
 from tests.support import next_migration, pictures
 from tests.support.databases import catalogue_at
 from tests.support.services import S3_SERVICE
@@ -65,7 +65,7 @@ class Uploads(threading.Thread):
                 image = self.client.upload(name, pictures.jpeg(400, 300, seed=self.done))
                 if self.client.wait(image.image_id).state != "ready":
                     self.problems.append(f"{name}: not ready")
-            except (Problem, httpx.HTTPError) as error:
+            except NightlightError as error:
                 self.problems.append(f"{name}: {type(error).__name__} {error}")
             self.done += 1
 

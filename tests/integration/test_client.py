@@ -7,10 +7,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 
-from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight_client import AsyncNightlightClient, NightlightClient, Problem, ServiceUnreachable
 from nightlight_client.requests import Request
 from nightlight_client.responses import read_json
 from nightlight_core.decisions.placeholder import placeholder_bytes
@@ -155,8 +154,7 @@ def test_what_may_be_better_the_next_time_is_asked_again(decide, service, step):
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ("cut", (httpx.RemoteProtocolError, httpx.NetworkError)), ("late", httpx.TimeoutException),
-        ("drip", httpx.TimeoutException), ("503", Problem),
+        ("cut", ServiceUnreachable), ("late", ServiceUnreachable), ("drip", ServiceUnreachable), ("503", Problem),
     ],
 )  # fmt: skip
 def test_views_are_asked_for_once_and_waited_for_no_longer_than_decisions(run, service, step, error):
@@ -208,9 +206,9 @@ def test_the_others_are_asked_once_and_say_what_is_wrong(run, service):
 
 def test_a_token_that_cannot_be_had_is_the_callers_to_know(run, service):
     def none():
-        raise httpx.ConnectError("no token")
+        raise LookupError("no token")
 
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(LookupError):
         run("block", "a", "b", client={"token": none})
     assert service.asked == []
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from nightlight_client import NightlightClient
+from nightlight_client import NightlightClient, Problem
 from nightlight_client import local_client as local_module
 from nightlight_client.local_client import LocalClient, Terms
 from nightlight_client.requests import placeholder_url
-from nightlight_core.errors import InvalidInput
 from tests.support import golden
 
 pytestmark = pytest.mark.integration
@@ -159,9 +158,9 @@ def test_the_table_tells_its_profiles_apart():
 
 @pytest.mark.parametrize(("viewer", "context"), [("nobody", "profile"), ("peer", "nowhere")])
 def test_words_that_the_policy_does_not_know_are_refused(over_http, viewer, context):
-    with local(over_http) as decides, pytest.raises(InvalidInput):
+    with local(over_http) as decides, pytest.raises(Problem):
         decides.decide(viewer, context, [("teen", "stranger")])
-    with local(over_http) as decides, pytest.raises(InvalidInput):
+    with local(over_http) as decides, pytest.raises(Problem):
         decides.decide("peer", "profile", [("teen", "stranger")] * 501)
     with local(over_http) as decides:
         assert decides.decide("peer", "profile", []) == []

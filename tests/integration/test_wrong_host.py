@@ -6,13 +6,12 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 
-from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight_client import AsyncNightlightClient, NightlightClient, Problem, ServiceUnreachable
+from nightlight_client.errors import NotNightlight
 from nightlight_client.failures import Failures
 from nightlight_client.local_client import LocalClient
-from nightlight_client.models import NotNightlight
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support.jwks_server import JwksServer
 from tests.support.waiting import eventually
@@ -211,7 +210,7 @@ def test_an_error_is_told_once_a_minute_with_how_often_it_was_met(caplog):
     for _ in range(100):
         failures.note("cut", "it broke")
     now[0] = 61.0
-    failures.note_error(httpx.ReadError("again"))
+    failures.note_error(ServiceUnreachable("cut", "again"))
     assert failures.counts == {"cut": 101}
     first, second = errors(caplog)
     assert "https://nightlight.internal:8443 fails: cut, 1 times" in first

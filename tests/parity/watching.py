@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 
 from nightlight.delivery.object_names import object_key
-from nightlight_client.models import Problem
+from nightlight_client.errors import Problem
 from nightlight_core.decisions.placeholder import EXTENSION
 from tests.parity.lives import DAYS
 from tests.parity.observe import OUTSIDERS

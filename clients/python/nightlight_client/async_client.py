@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
+from nightlight_client.async_transport import AsyncTransport
 from nightlight_client.base_client import BaseClient
 from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.responses import Response
-from nightlight_client.transport import AsyncTransport
-
-if TYPE_CHECKING:
-    import httpx
 
 T = TypeVar("T")
 
@@ -34,11 +31,11 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._transport.close()
+        await self._own.close()
 
-    async def fetch(self, url: str) -> httpx.Response:
+    async def fetch(self, url: str) -> Response:
         """Fetch a decision's URL as a viewer would: without a token."""
-        return await self._transport.fetch(url)
+        return self._carrier.fetch(url) if self._carrier else await self._own.fetch(url)
 
     @staticmethod
     def _taker(steps: Callable[..., Steps[T]]) -> Callable[..., Coroutine[Any, Any, T]]:
@@ -68,4 +65,5 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
 
             await asyncio.sleep(step.seconds)
             return None
-        return await self._transport.send(step, self._headers(step))
+        headers = self._headers(step)
+        return self._carrier.send(step, headers) if self._carrier else await self._own.send(step, headers)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cache, update_wrapper
+from http import HTTPStatus
 from inspect import Parameter, signature
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from nightlight_client.exchanges import HttpAttempt, Steps, exchange, until_final
+from nightlight_client import paths
+from nightlight_client.async_transport import AsyncTransport
+from nightlight_client.errors import ClientMisconfigured, Problem
+from nightlight_client.exchanges import Conduct, HttpAttempt, Steps
 from nightlight_client.failures import Failures
-from nightlight_client.models import Decision, Export, Image, TakedownNotice, Trace
+from nightlight_client.models import Caller, Decision, Export, Image, TakedownNotice, Trace
+from nightlight_client.options import HttpOptions, checked_budget, checked_token, checked_url, key_map
 from nightlight_client.requests import (
     Items,
     Request,
+    callers,
     decisions,
     exports,
     images,
@@ -23,10 +30,14 @@ from nightlight_client.requests import (
     takedowns,
     traces,
 )
-from nightlight_client.transport import AsyncTransport, SyncTransport
+from nightlight_client.sync_transport import SyncTransport
+from nightlight_core.decisions.relation_proofs import LEEWAY_S
+from nightlight_core.live_files import fingerprint
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_AGENT = "nightlight-client"
 TransportT = TypeVar("TransportT", SyncTransport, AsyncTransport)
 
 
@@ -63,7 +74,7 @@ def _sends(builder: Callable[P, Request[T]]) -> Call[P, T]:
     """Return the method that sends the request of a builder: it has the builder's parameters and description."""
 
     def steps(self: BaseClient[Any], /, *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
-        return self._exchange(builder(*args, **kwargs))
+        return self._exchange(builder(*args, **kwargs), builder.__name__)
 
     update_wrapper(steps, builder)
     shape = signature(builder)
@@ -83,30 +94,53 @@ class BaseClient(Generic[TransportT]):
         base_url: str,
         *,
         token: str | Callable[[], str],
-        relation_keys: Mapping[str, bytes] | None = None,
+        relation_keys: str | Mapping[str, bytes] | None = None,
         viewer_id: str | None = None,
         budget_s: float = 1.0,
+        options: HttpOptions | None = None,
     ) -> None:
         """Call ``base_url`` with a bearer token, or with whatever ``token()`` returns at each attempt.
 
-        ``relation_keys`` are those that the service checks relation proofs with; with them, this client vouches for
-        every relation that it is given: give it what your own graph says, never what a viewer says. ``viewer_id`` looks
-        where a call names nobody else. ``budget_s`` is how long decisions may take, with every attempt.
+        ``relation_keys`` are those that the service checks relation proofs with, as the text of its ring
+        (``r1:base64``) or by id; with them this client vouches for every relation that it is given: give it what your
+        own graph says, never what a viewer says. ``viewer_id`` looks where a call names nobody else. ``budget_s`` is
+        how long decisions may take, with every attempt. Nothing is sent: ``check`` asks whether all of this is right.
+        Raises ClientMisconfigured or InvalidId for what cannot work.
         """
-        self.base_url = base_url
+        self.base_url = checked_url(base_url)
         self.failures = Failures(base_url)
-        self._transport: TransportT = self._transport_class(base_url)
-        self._token = token if callable(token) else lambda: token
-        self._relation_keys = relation_keys or {}
-        self._viewer_id, self._budget_s = viewer_id, budget_s
+        options = options or HttpOptions()
+        self._conduct = Conduct(self.failures, options)
+        self._own: TransportT = self._transport_class(self.base_url, options)
+        self._carrier = options.carrier
+        self._token = token if callable(token) else checked_token(token)
+        self._relation_keys = key_map(relation_keys)
+        self._viewer_id = None if viewer_id is None else paths.part("viewer_id", viewer_id)
+        self._budget_s = checked_budget(budget_s)
+
+    @Call
+    def check(self, *scopes: str) -> Steps[Caller]:
+        """Ask the service who this client is to it; raise whatever keeps it from working: call it at the start.
+
+        Raises NotNightlight for another host, ServiceUnreachable for none, Problem for a token that does not count or
+        lacks one of ``scopes``, and ClientMisconfigured where relation proofs of this client would not: the service has
+        no such key, or the clocks are too far apart.
+        """
+        caller = yield from self._exchange(callers.caller(), "check")
+        missing = [scope for scope in scopes if scope not in caller.scopes]
+        if missing:
+            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"the token lacks the scopes {', '.join(missing)}")
+        self._check_proofs(caller)
+        return caller
 
     @Call
     def send(self, request: Request[T], *, budget_s: float | None = None) -> Steps[T]:
         """Send a request, and return what its answer holds; for a route that has no method here.
 
-        Raises Problem for a refusal, NotNightlight for an answer that is not the service's, httpx.HTTPError for none.
+        Raises Problem for a refusal, NotNightlight for an answer that is not the service's, and ServiceUnreachable for
+        none.
         """
-        return self._exchange(request, budget_s)
+        return self._exchange(request, "send", budget_s)
 
     @Call
     def decide(
@@ -117,42 +151,47 @@ class BaseClient(Generic[TransportT]):
         *,
         viewer_id: str | None = None,
         network: str | None = None,
+        consistency: str | None = None,
         budget_s: float | None = None,
     ) -> Steps[list[Decision]]:
         """Return one decision for each (profile id, relation), in order; at most 500.
 
         ``viewer`` is the word for what is assured of whoever looks, ``viewer_id`` who it is, ``network`` where they
-        come from, in a word of yours. Asks again, with pauses, while there is time; after ``budget_s`` seconds every
-        item is the placeholder (``fallback``). Raises Problem where the request itself is refused.
+        come from, in a word of yours; ``consistency`` is what a change returned that has to count. Asks again, with
+        pauses, while there is time; after ``budget_s`` seconds every item is the placeholder (``fallback``). Raises
+        Problem where the request itself is refused.
         """
-        return self._exchange(decisions.decide(self._question(viewer, context, items, viewer_id, network)), budget_s)
+        question = self._question(viewer, context, items, viewer_id, network, consistency)
+        return self._exchange(decisions.decide(question), "decide", budget_s)
 
     @Call
     def explain(
         self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None
     ) -> Steps[dict[str, Any]]:
         """Return the policy digest and why each item is answered as it is; for operators."""
-        return self._exchange(decisions.explain(self._question(viewer, context, items, viewer_id)))
+        return self._exchange(decisions.explain(self._question(viewer, context, items, viewer_id)), "explain")
 
     @Call
     def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Steps[Image]:
-        """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        return until_final(images.image(image_id), self.failures, f"image {image_id}", timeout_s)
+        """Return the image once it is no longer pending; raise StillPending if it still is after ``timeout_s``."""
+        return self._conduct.until_final(images.image(image_id), f"image {image_id}", timeout_s, "wait")
 
     @Call
     def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Steps[Trace]:
-        """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        return until_final(traces.trace_status(trace_id), self.failures, f"trace {trace_id}", timeout_s)
+        """Return the trace once it is no longer pending; raise StillPending if it still is after ``timeout_s``."""
+        return self._conduct.until_final(traces.trace_status(trace_id), f"trace {trace_id}", timeout_s, "wait_trace")
 
     @Call
     def wait_export(self, profile_id: str, *, timeout_s: float = 60.0) -> Steps[Export]:
-        """Return the export once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        return until_final(exports.export_status(profile_id), self.failures, "the export", timeout_s)
+        """Return the export once it is no longer pending; raise StillPending if it still is after ``timeout_s``."""
+        return self._conduct.until_final(exports.export_status(profile_id), "the export", timeout_s, "wait_export")
 
     @Call
     def wait_takedown(self, takedown_id: str, *, timeout_s: float = 60.0) -> Steps[TakedownNotice]:
-        """Return the notice once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        return until_final(takedowns.takedown_status(takedown_id), self.failures, f"notice {takedown_id}", timeout_s)
+        """Return the notice once it is no longer pending; raise StillPending if it still is after ``timeout_s``."""
+        return self._conduct.until_final(
+            takedowns.takedown_status(takedown_id), f"notice {takedown_id}", timeout_s, "wait_takedown"
+        )
 
     declare = _sends(profiles.declare)
     delete_profile = _sends(profiles.delete_profile)
@@ -204,15 +243,38 @@ class BaseClient(Generic[TransportT]):
         """Return the function that takes the steps of a call: each kind of client has its own."""
         raise NotImplementedError
 
-    def _exchange(self, request: Request[T], budget_s: float | None = None) -> Steps[T]:
-        return exchange(request, self.failures, self._budget_s if budget_s is None else budget_s)
+    def _exchange(self, request: Request[T], operation: str, budget_s: float | None = None) -> Steps[T]:
+        return self._conduct.exchange(request, self._budget_s if budget_s is None else budget_s, operation)
 
     def _question(
-        self, viewer: str, context: str, items: Items, viewer_id: str | None, network: str | None = None
+        self,
+        viewer: str,
+        context: str,
+        items: Items,
+        viewer_id: str | None,
+        network: str | None = None,
+        consistency: str | None = None,
     ) -> dict[str, Any]:
-        viewer_id = viewer_id or self._viewer_id
-        keys = self._relation_keys
-        return decisions.question(viewer, context, items, viewer_id=viewer_id, network=network, relation_keys=keys)
+        return decisions.question(
+            viewer,
+            context,
+            items,
+            viewer_id=viewer_id or self._viewer_id,
+            network=network,
+            relation_keys=self._relation_keys,
+            consistency=consistency,
+        )
+
+    def _check_proofs(self, caller: Caller) -> None:
+        if not self._relation_keys:
+            return
+        key_id, key = next(iter(self._relation_keys.items()))
+        if fingerprint(key_id, key) not in caller.relation_keys:
+            raise ClientMisconfigured(f"the service checks relation proofs with another key '{key_id}', or with none")
+        ahead_s = time.time() - caller.now
+        if ahead_s > LEEWAY_S:
+            raise ClientMisconfigured(f"this clock is {ahead_s:.0f} s ahead of the service's: no relation proof counts")
 
     def _headers(self, attempt: HttpAttempt) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token()}", **attempt.request.headers}
+        token = self._token if isinstance(self._token, str) else checked_token(self._token())
+        return {"User-Agent": _AGENT, "Authorization": f"Bearer {token}", **attempt.request.headers}

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from nightlight_client.base_client import BaseClient
 from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.responses import Response
-from nightlight_client.transport import SyncTransport
-
-if TYPE_CHECKING:
-    import httpx
+from nightlight_client.sync_transport import SyncTransport
 
 T = TypeVar("T")
 
@@ -35,11 +32,11 @@ class NightlightClient(BaseClient[SyncTransport]):
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._own.close()
 
-    def fetch(self, url: str) -> httpx.Response:
+    def fetch(self, url: str) -> Response:
         """Fetch a decision's URL as a viewer would: without a token."""
-        return self._transport.fetch(url)
+        return (self._carrier or self._own).fetch(url)
 
     @staticmethod
     def _taker(steps: Callable[..., Steps[T]]) -> Callable[..., T]:
@@ -67,4 +64,4 @@ class NightlightClient(BaseClient[SyncTransport]):
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
-        return self._transport.send(step, self._headers(step))
+        return (self._carrier or self._own).send(step, self._headers(step))

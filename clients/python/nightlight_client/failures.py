@@ -19,6 +19,8 @@ swallowed for that reason is noted here first.
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -26,8 +28,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from nightlight_client.models import NotNightlight, Problem
-from nightlight_core.errors import PolicyRefused
+from nightlight_client.errors import NotNightlight, Problem, ServiceUnreachable
+from nightlight_core.errors import NightlightError, PolicyRefused
 
 _LOG = logging.getLogger("nightlight_client")
 # A kind is written again after so many seconds, with how often it was met since.
@@ -68,53 +70,40 @@ class Failures:
         """Count a call that does not reach the service, and raise what it raised; a refusal is an answer."""
         try:
             yield
-        except Exception as error:
-            if isinstance(error, NotNightlight) or self.is_outage(error):
-                self.note_error(error)
+        except (NotNightlight, ServiceUnreachable) as error:
+            self.note_error(error)
             raise
-
-    def is_outage(self, error: Exception) -> bool:
-        """Return whether an error says that no answer came."""
-        import httpx
-
-        return isinstance(error, httpx.HTTPError)
 
     def note_error(self, error: BaseException) -> None:
         """Count an error by its kind."""
-        detail = str(error) if isinstance(error, Problem | PolicyRefused) else f"{type(error).__name__}: {error}"
+        detail = str(error) if isinstance(error, NightlightError) else f"{type(error).__name__}: {error}"
         self.note(kind_of(error), detail[:300])
 
 
 def kind_of(error: BaseException) -> str:
     """Return the kind of an error."""
-    import socket
-    import ssl
-
-    import httpx
-
-    kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-        ((httpx.TimeoutException, TimeoutError), "timeout"),
-        ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
-        (httpx.HTTPError, "cut"),
-        (PolicyRefused, "bad_bundle"),
-        (NotNightlight, "not_nightlight"),
-        (Problem, "refused"),
-    )
-    causes = _causes(error)
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return "unresolved"
-    if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
-        return "tls"
-    return next((name for classes, name in kinds if isinstance(error, classes)), "not_nightlight")
+    if isinstance(error, ServiceUnreachable):
+        return error.kind
+    kinds = ((PolicyRefused, "bad_bundle"), (NotNightlight, "not_nightlight"), (Problem, "refused"))
+    return next((name for kind, name in kinds if isinstance(error, kind)), "not_nightlight")
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    causes: list[BaseException] = []
+def causes(error: BaseException) -> list[BaseException]:
+    """Return an error and what led to it, the nearest first."""
+    chain: list[BaseException] = []
     at: BaseException | None = error
-    while at is not None and len(causes) < _MOST_CAUSES:
-        causes.append(at)
+    while at is not None and len(chain) < _MOST_CAUSES:
+        chain.append(at)
         at = at.__cause__ or at.__context__
-    return causes
+    return chain
+
+
+def kind_of_network_error(error: BaseException) -> str | None:
+    """Return ``unresolved`` or ``tls`` where that is what led to an error of an HTTP library; None for another."""
+    chain = causes(error)
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
+        return "unresolved"
+    return "tls" if any(isinstance(cause, ssl.SSLError) for cause in chain) or "SSL" in str(error) else None
 
 
 def _named(base_url: str) -> str:

@@ -28,10 +28,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from nightlight_client.errors import problem_of
 from nightlight_client.local_feed import FAILURES, FeedViews, LocalEvaluationState
 from nightlight_client.models import Decision
 from nightlight_client.paths import part
@@ -40,7 +42,7 @@ from nightlight_core.decisions.engine import DecisionRequest, check
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import LEEWAY_S
 from nightlight_core.decisions.relation_resolver import Claim
-from nightlight_core.errors import Unavailable
+from nightlight_core.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
@@ -58,14 +60,15 @@ _MOST_CELLS = 5_000
 class Terms:
     """How a process decides by itself.
 
-    ``relation_keys`` check relation proofs; without them everybody is a stranger. ``vouches`` says that this process
+    ``relation_keys`` check relation proofs, as the text of the service's ring or by id; without them everybody is a
+    stranger. ``vouches`` says that this process
     keeps the social graph: what it says of relations counts without proofs, so it must never be what a viewer says.
     ``leeway_s`` is how far the clocks of those who sign proofs may be from this one, as the service is told.
     ``quotas`` keeps quotas together with other processes; unset, this process keeps its own. ``views`` is how many
     profiles are kept, some 4 kB each.
     """
 
-    relation_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    relation_keys: str | Mapping[str, bytes] | None = field(default=None, repr=False)
     vouches: bool = False
     tenant: str = "local"
     leeway_s: int = LEEWAY_S
@@ -133,31 +136,36 @@ class LocalClient:
         *,
         viewer_id: str | None = None,
         network: str | None = None,
+        consistency: str | None = None,
     ) -> list[Decision]:
         """Return one decision for each (profile id, relation, proof), in order; at most 500.
 
-        As the service's own: see ``NightlightClient.decide``. Raises InvalidInput for a viewer or context that is no
-        word of the policy's vocabulary, and InvalidId for a viewer or network that the service would refuse.
+        As the service's own: see ``NightlightClient.decide``. With ``consistency`` the service is asked: it waits for
+        that change. Raises Problem for a viewer or context that is no word of the policy's vocabulary or for too many
+        items, and InvalidId for a viewer or network that the service would refuse.
         """
         for name, value in (("viewer_id", viewer_id), ("network", network)):
             if value is not None:
                 part(name, value)
         claims = [Claim(*item) for item in items]
         policy, engine = self._state.policy, self._state.engine
-        if policy is None or engine is None:
-            return self._client.decide(viewer, context, claims, viewer_id=viewer_id, network=network)
+        asked = partial(self._client.decide, viewer, context, claims, viewer_id=viewer_id, network=network)
+        if policy is None or engine is None or consistency is not None:
+            return asked(consistency=consistency)
         request = DecisionRequest(viewer, context, claims, Requester(viewer_id, network, self._terms.tenant))
         age_s = self.age_s
-        if age_s >= self._terms.outsider_s:
-            check(policy.table, request)
-            return fallback([claim.profile_id for claim in claims])
         try:
+            if age_s >= self._terms.outsider_s:
+                check(policy.table, request)
+                return fallback([claim.profile_id for claim in claims])
             views = FeedViews(self._state, strangers_only=age_s >= self._terms.stale_s)
             decisions = engine.decide(policy, request, views)
         except Unavailable:  # no key for the day: it was not fetched in time
             return fallback([claim.profile_id for claim in claims])
+        except InvalidInput as refused:  # as the service's own refusal
+            raise problem_of(refused) from refused
         if decisions is None:
-            return self._client.decide(viewer, context, claims, viewer_id=viewer_id, network=network)
+            return asked()
         return [decision.representation or _represented(decision) for decision in decisions]
 
     def report(self) -> None:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from nightlight_client.errors import NotNightlight, Problem, ServiceUnreachable
 from nightlight_client.local_policy import PoliciesInUse, PolicyInForce
-from nightlight_client.models import NotNightlight, Problem
+from nightlight_client.options import key_map
 from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
 from nightlight_core.decisions.answers import AnswerBuilder
 from nightlight_core.decisions.engine import DecisionEngine, FoundViews, blocked_by
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Table
 
 # What can go wrong with an answer of the service: each leaves things as they were.
-FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError)
+FAILURES = (Problem, PolicyRefused, ServiceUnreachable, ValueError, KeyError, TypeError, AttributeError)
 # Delegated keys are fetched again after so long.
 _KEYS_S = 3600.0
 _MOST_SIGNALS = 1000
@@ -79,7 +78,9 @@ class LocalEvaluationState:
     ) -> None:
         """Know of nothing yet; ``clock`` returns Unix seconds."""
         self._client, self._publisher, self._clock, self._quotas = client, publisher_keys, clock, terms.quotas
-        self._relations = RelationResolver(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
+        self._relations = RelationResolver(
+            key_map(terms.relation_keys), None, leeway_s=terms.leeway_s, vouches=terms.vouches
+        )
         self.tallies, self.signals = LocalTallies(), AbuseSignalBuffer(most=_MOST_SIGNALS)
         self.views = ProfileViewCache(most=terms.views, stale_s=terms.stale_s)
         self._in_force = PolicyInForce(clock)
@@ -171,7 +172,7 @@ class LocalEvaluationState:
     def failed(self, error: Exception) -> None:
         """Note what went wrong, unless the client has: it counts the calls that do not reach the service."""
         self.problem = f"{type(error).__name__}: {error}"
-        if not isinstance(error, NotNightlight | httpx.HTTPError):
+        if not isinstance(error, NotNightlight | ServiceUnreachable):
             self._client.failures.note_error(error)
 
     def _policies_of(self, page: Mapping[str, Any]) -> PoliciesInUse:

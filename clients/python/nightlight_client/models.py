@@ -1,39 +1,12 @@
-"""What the service answers, as typed values; what it refuses, as an exception."""
+"""What the service answers, as typed values; what it refuses is in ``nightlight_client.errors``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from types import NoneType
 from typing import Any, Self
-
-
-class Problem(Exception):  # noqa: N818 - the name of RFC 9457
-    """The service's answer to a request that it did not carry out."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        """Keep the HTTP status, the stable code and the text."""
-        super().__init__(f"{status} {code}: {detail}")
-        self.status = status
-        self.code = code
-        self.detail = detail
-
-
-class InvalidId(Problem, ValueError):  # noqa: N818 - a kind of Problem
-    """An id that the service would refuse: nothing was sent."""
-
-    def __init__(self, name: str, detail: str) -> None:
-        """Keep the name of the part, and what is right."""
-        super().__init__(422, "invalid_input", detail)
-        self.name = name
-
-
-class NotNightlight(Problem):
-    """An answer that is none of the service's: the address leads to something else."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        """Keep the HTTP status, and what came."""
-        super().__init__(status, "not_nightlight", detail)
 
 
 class _Answer:
@@ -50,15 +23,26 @@ class _Answer:
         if not isinstance(body, dict):
             message = f"{type(body).__name__} is no object"
             raise ValueError(message)  # noqa: TRY004 - what came is wrong, not how this is called
-        values = {}
-        for member in fields(cls):  # type: ignore[arg-type]  # every kind of answer is a dataclass
-            value = body.get(member.name, MISSING)
-            if member.default is not MISSING and (member.default is not None or value is MISSING):
-                continue  # no member of the body, or one that an older service does not send
-            if type(value) not in _TYPES[str(member.type)]:
-                raise ValueError(f"{member.name} is {'missing' if value is MISSING else type(value).__name__}")
-            values[member.name] = value
-        return cls(**values)
+        values = []
+        for name, types, default in _members(cls):  # type: ignore[arg-type]  # a class is hashable
+            value = body.get(name, default)
+            if type(value) not in types:
+                raise ValueError(f"{name} is {'missing' if value is MISSING else type(value).__name__}")
+            values.append(value)
+        return cls(*values)
+
+
+@cache
+def _members(kind: Hashable) -> tuple[tuple[str, tuple[type, ...], Any], ...]:
+    """Return what is read of a body: each member's name, what JSON may have for it, and what stands for its absence.
+
+    A member with a default other than None is none of the body's; they are the last.
+    """
+    return tuple(
+        (member.name, _TYPES[str(member.type)], member.default)
+        for member in fields(kind)  # type: ignore[arg-type]  # every kind of answer is a dataclass
+        if member.default is MISSING or member.default is None
+    )
 
 
 # What JSON may have for a member, by its annotation; exactly, so that true is no number.
@@ -67,10 +51,43 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "str | None": (str, NoneType),
     "int": (int,),
     "bool": (bool,),
+    "float": (int, float),
+    "list[str]": (list,),
     "dict[str, Any] | None": (dict, NoneType),
     "list[dict[str, Any]]": (list,),
     "list[dict[str, Any]] | None": (list, NoneType),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(_Answer):
+    """Who this client is to the service: the token's subject and scopes, and the service's time (Unix seconds).
+
+    ``relation_keys`` are fingerprints of the keys that it checks relation proofs with.
+    """
+
+    subject: str
+    scopes: list[str]
+    now: float
+    relation_keys: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile(_Answer):
+    """A profile as it was declared; ``consistency`` is the token that ``decide`` takes, to decide by no less than this.
+
+    ``lapses_at`` is when the band lapses to unknown, and ``deactivated_at`` since when the account is (RFC 3339).
+    """
+
+    profile_id: str
+    band: str
+    assurance: str
+    region: str
+    choice: str
+    report_flag: str
+    lapses_at: str
+    deactivated_at: str | None = None
+    consistency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

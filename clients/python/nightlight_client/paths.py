@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from nightlight_client.models import InvalidId
+from nightlight_client.errors import InvalidId
 from nightlight_core.ids import IMAGE_ID_PATTERN, MAX_PROFILE_ID_CHARS, TRACE_ID_PATTERN, profile_id_fault
 
 _ACCOUNTS = frozenset({"profile_id", "viewer_id", "network"})
@@ -50,7 +50,11 @@ def part(name: str, value: object) -> str:
 
 def item_id(value: object) -> str:
     """Return the profile of a question; it may be one that cannot exist, which is answered with the placeholder."""
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_PROFILE_ID_CHARS or not _encodes(value):
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= MAX_PROFILE_ID_CHARS
+        or not (value.isascii() or _encodes(value))
+    ):
         raise InvalidId("profile_id", f"the profile of an item is a text of 1 to {MAX_PROFILE_ID_CHARS} characters")
     return value
 

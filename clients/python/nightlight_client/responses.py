@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from nightlight_client.models import Export, Image, NoticeReview, NotNightlight, Problem, TakedownNotice, Trace
+from nightlight_client.errors import BUSY, NotNightlight, Problem
+from nightlight_client.models import Caller, Export, Image, NoticeReview, Profile, TakedownNotice, Trace
 
-Answer = TypeVar("Answer", Image, Trace, Export, TakedownNotice, NoticeReview)
+Answer = TypeVar("Answer", Caller, Profile, Image, Trace, Export, TakedownNotice, NoticeReview)
 
-# Statuses that may be another the next time: too many requests, and what a proxy or the service says of an outage.
-BUSY = frozenset({429, 502, 503, 504})
+# The header of a change's consistency token, as ``Response.headers`` has it.
+_CONSISTENCY = "nightlight-consistency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,9 @@ def raise_for(response: Response) -> None:
     if busy and not isinstance(body, dict):  # what stands before the service says so
         raise Problem(response.status, "http", response.phrase)
     if isinstance(body, dict) and ("code" in body or busy):
-        raise Problem(response.status, str(body.get("code", "http")), str(body.get("detail", response.phrase)))
-    raise NotNightlight(
-        response.status, f"{response.description}: this is no answer of Nightlight's, is it the right host?"
-    )
+        code, detail = str(body.get("code", "http")), str(body.get("detail", response.phrase))
+        raise Problem(response.status, code, detail, Problem.errors_in(body))
+    raise NotNightlight(response.status, f"{response.description}, no answer of Nightlight's")
 
 
 def read_json(response: Response) -> Any:
@@ -77,7 +77,7 @@ def read_json(response: Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise NotNightlight(response.status, f"{response.description}: no JSON, is it the right host?") from error
+        raise NotNightlight(response.status, f"{response.description}, no JSON") from error
 
 
 def read_nothing(response: Response) -> None:
@@ -87,11 +87,22 @@ def read_nothing(response: Response) -> None:
         read_json(response)
 
 
+def read_change(response: Response) -> str:
+    """Return the consistency token of a change that was taken in; empty where an older service gives none."""
+    read_nothing(response)
+    return response.headers.get(_CONSISTENCY, "")
+
+
+def read_profile(response: Response) -> Profile:
+    """Return a declared profile, with the consistency token of its change."""
+    return replace(_read_profile(response), consistency=response.headers.get(_CONSISTENCY, ""))
+
+
 def read_bundle(response: Response) -> bytes:
     """Return the bytes of a policy bundle; raise the Problem that the answer is."""
     raise_for(response)
     if response.headers.get("content-type") != "application/json":
-        raise NotNightlight(response.status, f"{response.description}: no bundle, is it the right host?")
+        raise NotNightlight(response.status, f"{response.description}, no bundle")
     return response.content
 
 
@@ -103,6 +114,9 @@ def reader(kind: type[Answer]) -> Callable[[Response], Answer]:
         try:
             return kind.read(body)
         except ValueError as error:
-            raise NotNightlight(response.status, f"{response.description}: {error}, is it the right host?") from error
+            raise NotNightlight(response.status, f"{response.description}, {error}") from error
 
     return read
+
+
+_read_profile = reader(Profile)

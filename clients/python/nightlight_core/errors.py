@@ -38,10 +38,10 @@ from typing import ClassVar
 class NightlightError(Exception):
     """The root. A subclass gives its HTTP status and public text; its code is its name: ``image_too_large``."""
 
-    code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
+    code: str = "internal"
+    status: int = 500
     public: ClassVar[str] = "Something went wrong here; the operator has been told."
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     # Whether ``detail`` speaks of the caller's own request alone, and in words for them.
     tells: ClassVar[bool] = False
 

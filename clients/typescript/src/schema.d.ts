@@ -445,6 +445,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/caller": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who
+         * @description Say who calls, by the token. Any good token opens this route, and no other is needed to try an address.
+         */
+        get: operations["who_v1_caller_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/canaries": {
         parameters: {
             query?: never;
@@ -1297,6 +1317,32 @@ export interface components {
             approval?: {
                 [key: string]: string | number;
             } | null;
+        };
+        /**
+         * CallerAnswer
+         * @description Who calls, and what a client's own settings are compared with.
+         */
+        CallerAnswer: {
+            /**
+             * Subject
+             * @description The token's `sub`.
+             */
+            subject: string;
+            /**
+             * Scopes
+             * @description What the token opens.
+             */
+            scopes: string[];
+            /**
+             * Now
+             * @description The service's time, in Unix seconds: relation proofs are checked by it.
+             */
+            now: number;
+            /**
+             * Relation Keys
+             * @description Fingerprints of the keys that relation proofs are checked with, each with the key's id.
+             */
+            relation_keys: string[];
         };
         /**
          * CanaryBody
@@ -3567,6 +3613,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    who_v1_caller_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallerAnswer"];
+                };
             };
             /** @description Refused: the problem says why. */
             "4XX": {

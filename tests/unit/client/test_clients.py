@@ -3,9 +3,11 @@
 import asyncio
 import inspect
 import json
+import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 
 from nightlight_client import AsyncNightlightClient, InvalidId, NightlightClient
@@ -26,18 +28,26 @@ DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash"
 BUNDLE = {"headers": {"content-type": "application/json", "etag": '"1"'}, "content": b"{}"}
 ANY = {"json": {"a": 1}}
 NOTHING = {"status_code": 204}
+CHANGED = {"headers": {"Nightlight-Consistency": "17"}}
+CHANGE = {**NOTHING, **CHANGED}
+PROFILE = {
+    "profile_id": "p", "band": "adult", "assurance": "verified", "region": "eu", "choice": "everyone",
+    "report_flag": "clear", "deactivated_at": None, "lapses_at": "t",
+}  # fmt: skip
+CALLER = {"subject": "s", "scopes": ["decide"], "now": 1.0, "relation_keys": []}
 CALLS = {
     "decide": (["peer", "list", [("p", "stranger")]], {"network": "net"}, {"json": {"items": [DECISION]}}),
     "explain": (["peer", "list", [("p", "stranger")]], {"viewer_id": "v"}, ANY),
-    "declare": (["p"], {"band": "adult", "assurance": "verified"}, {"json": {}}),
+    "check": (["decide"], {}, {"json": CALLER}),
+    "declare": (["p"], {"band": "adult", "assurance": "verified"}, {"json": PROFILE, **CHANGED}),
     "delete_profile": (["p"], {}, NOTHING),
-    "deactivate": (["p"], {}, NOTHING),
-    "reactivate": (["p"], {}, NOTHING),
-    "set_report_flag": (["p", "reported"], {}, NOTHING),
-    "revoke": (["p"], {}, NOTHING),
+    "deactivate": (["p"], {}, CHANGE),
+    "reactivate": (["p"], {}, CHANGE),
+    "set_report_flag": (["p", "reported"], {}, CHANGE),
+    "revoke": (["p"], {}, CHANGE),
     "plant": (["p"], {}, NOTHING),
-    "block": (["p", "v"], {}, NOTHING),
-    "unblock": (["p", "v"], {}, NOTHING),
+    "block": (["p", "v"], {}, CHANGE),
+    "unblock": (["p", "v"], {}, CHANGE),
     "upload": (["p", b"picture"], {"idempotency_key": "k", "crop": (1, 2, 3, 4)}, {"json": IMAGE}),
     "image": (["0" * 32], {}, {"json": IMAGE}),
     "wait": (["0" * 32], {}, {"json": IMAGE}),
@@ -95,36 +105,63 @@ def test_both_have_the_same_methods_with_the_same_parameters_and_answers():
         assert inspect.iscoroutinefunction(later[name])
 
 
-class _Sent:
-    """Takes what a client sends, and answers every request alike."""
+class _Recorder(BaseHTTPRequestHandler):
+    """Takes what clients send, as it comes, and answers every request alike."""
 
-    def __init__(self, answer):
-        self.requests, self._answer = [], answer
+    protocol_version = "HTTP/1.1"
 
-    def __call__(self, request):
-        body = request.content.replace(request.headers.get("content-type", "").partition("boundary=")[2].encode(), b"")
-        headers = {name: value for name, value in request.headers.items() if name not in {"content-type", "user-agent"}}
-        self.requests.append((request.method, request.url.raw_path, headers, body))
-        return httpx.Response(**{"status_code": 200, **self._answer})
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        boundary = self.headers.get("content-type", "").partition("boundary=")[2]
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = {name: headers[name].replace(boundary or "-", "-") for name in SAME & headers.keys()}
+        self.server.requests.append((self.command, self.path, headers, body.replace(boundary.encode() or b"-", b"-")))
+        given = self.server.answer
+        content = given.get("content", json.dumps(given["json"]).encode() if "json" in given else b"")
+        self.send_response(given.get("status_code", 200))
+        for name, value in given.get("headers", {}).items():
+            self.send_header(name, value)
+        if given.get("status_code") not in {204, 304}:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - what the base class calls
+
+    def log_message(self, *_):
+        pass
 
 
-def _client(kind, http, sent):
-    client = kind("https://nightlight.internal", token="t", viewer_id="me")
-    client._transport._http = http(base_url=client.base_url, transport=httpx.MockTransport(sent))
-    return client
+# The headers that both clients have to send alike; the others are their HTTP libraries' own.
+SAME = {"authorization", "content-type", "content-length", "user-agent", "idempotency-key", "if-none-match", "x-more"}
 
 
-def sync_and_async(name, arguments, named, answer):
+@contextmanager
+def recording(answer):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Recorder) as server:
+        server.daemon_threads = True
+        server.requests, server.answer = [], answer
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def sync_and_async(name, arguments, named, answer, **settings):
     """What both return, and what both sent."""
-    sent, sent_later = _Sent(answer), _Sent(answer)
-    with _client(NightlightClient, httpx.Client, sent) as client:
-        result = getattr(client, name)(*arguments, **named)
+    settings = {"token": "t", "viewer_id": "me", **settings}
+    with recording(answer) as server:
+        with NightlightClient(server.url, **settings) as client:
+            result = getattr(client, name)(*arguments, **named)
+        sent, server.requests = server.requests, []
 
-    async def call():
-        async with _client(AsyncNightlightClient, httpx.AsyncClient, sent_later) as client:
-            return await getattr(client, name)(*arguments, **named)
+        async def call():
+            async with AsyncNightlightClient(server.url, **settings) as client:
+                return await getattr(client, name)(*arguments, **named)
 
-    return (result, sent.requests), (asyncio.run(call()), sent_later.requests)
+        return (result, sent), (asyncio.run(call()), server.requests)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -133,12 +170,12 @@ def test_both_send_the_same_and_return_the_same(name, socket_enabled):
     assert now == later
     ((method, path, headers, _),) = now[1]
     assert headers["authorization"] == "Bearer t"
-    assert (method, path.split(b"/")[1]) in {(verb, b"v1") for verb in ("GET", "POST", "PUT", "DELETE")}
+    assert (method, path.split("/")[1]) in {(verb, "v1") for verb in ("GET", "POST", "PUT", "DELETE")}
 
 
 def test_an_upload_is_a_form_with_its_file_its_crop_and_its_key(socket_enabled):
     (_, ((method, path, headers, body),)), _ = sync_and_async("upload", *CALLS["upload"])
-    assert (method, path, headers["idempotency-key"]) == ("POST", b"/v1/profiles/p/image", "k")
+    assert (method, path, headers["idempotency-key"]) == ("POST", "/v1/profiles/p/image", "k")
     assert b'name="crop"\r\n\r\n1,2,3,4\r\n' in body
     assert b'name="file"; filename="picture"\r\nContent-Type: application/octet-stream\r\n\r\npicture\r\n' in body
 
@@ -154,7 +191,7 @@ def test_a_declaration_says_all_its_words(socket_enabled):
 def test_a_notice_is_on_a_picture_or_on_an_image_and_says_when_it_was_received(socket_enabled):
     words = {"kind": "other", "reference": "r", "received_at": datetime(2026, 11, 30, tzinfo=UTC)}
     (placed, ((_, path, _, body),)), _ = sync_and_async("place_takedown", [b"found"], words, {"json": TAKEDOWN})
-    assert (path, placed.hidden, placed.matches) == (b"/v1/takedowns", 2, [{"image_id": "0"}])
+    assert (path, placed.hidden, placed.matches) == ("/v1/takedowns", 2, [{"image_id": "0"}])
     assert b'{"kind": "other", "reference": "r", "received_at": "2026-11-30T00:00:00+00:00"}' in body
     plain = {name: value for name, value in TAKEDOWN.items() if name != "matches"}
     (placed, ((_, _, _, body),)), _ = sync_and_async(
@@ -169,7 +206,7 @@ def test_a_notice_is_on_a_picture_or_on_an_image_and_says_when_it_was_received(s
 def test_a_verdict_is_on_a_match_of_a_notice(socket_enabled):
     for name, verdict in (("confirm_takedown", "confirmed"), ("clear_takedown", "cleared")):
         (_, ((_, path, _, body),)), _ = sync_and_async(name, *CALLS[name])
-        assert path == b"/v1/takedowns/%s/matches/%s" % (b"0" * 32, b"1" * 32)
+        assert path == f"/v1/takedowns/{'0' * 32}/matches/{'1' * 32}"
         assert json.loads(body) == {"verdict": verdict}
 
 
@@ -182,4 +219,4 @@ def test_no_bundle_is_active_or_it_is_still_the_known_one(socket_enabled):
 def test_a_request_is_sent_once_by_the_clients_timeouts_unless_it_says_otherwise():
     request = Request(method="GET", path="/", read=lambda response: response.status)
     assert request.retry is Retry.NEVER
-    assert request.arguments() == {}
+    assert (request.target, request.content()) == ("/", (None, {}))

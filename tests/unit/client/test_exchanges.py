@@ -2,12 +2,11 @@
 
 import json
 
-import httpx
 import pytest
 
-from nightlight_client.exchanges import HttpAttempt, Pause, exchange, until_final
+from nightlight_client.errors import NotNightlight, Problem, ServiceUnreachable, StillPending
+from nightlight_client.exchanges import Conduct, HttpAttempt, Pause
 from nightlight_client.failures import Failures
-from nightlight_client.models import NotNightlight, Problem
 from nightlight_client.requests import Request, Retry, decisions, images
 from nightlight_client.responses import Response, read_json
 
@@ -37,9 +36,11 @@ def take(steps, *answers):
         return end.value, taken
 
 
-@pytest.mark.parametrize("bad", [Response(503, b"", {}), Response(200, b"<html>", HTML), httpx.ReadError("cut")])
+@pytest.mark.parametrize(
+    "bad", [Response(503, b"", {}), Response(200, b"<html>", HTML), ServiceUnreachable("cut", "it broke")]
+)
 def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_budget(failures, bad):
-    result, steps = take(exchange(decisions.decide(BODY), failures, LONG_S), bad, bad, GOOD)
+    result, steps = take(Conduct(failures).exchange(decisions.decide(BODY), LONG_S), bad, bad, GOOD)
     assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     assert result[0].url == "u"
     assert LONG_S > steps[0].seconds > steps[-1].seconds > LONG_S - 60
@@ -52,22 +53,24 @@ def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_bu
 def test_what_an_earlier_service_does_not_say_of_capture_is_forbidden(failures, more, capture):
     item = {"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b", **more}
     answer = Response(200, json.dumps({"items": [item]}).encode(), {})
-    result, _ = take(exchange(decisions.decide(BODY), failures, LONG_S), answer)
+    result, _ = take(Conduct(failures).exchange(decisions.decide(BODY), LONG_S), answer)
     assert (result[0].url, result[0].capture) == ("u", capture)
 
 
 def test_what_is_shown_without_an_answer_is_forbidden_as_the_services_placeholder_is(failures):
-    result, _ = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
+    result, _ = take(Conduct(failures).exchange(decisions.decide(BODY), 0.0), ServiceUnreachable("unreachable", "no"))
     assert (result[0].fallback, result[0].capture) == (True, "forbid")
 
 
 def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
-    result, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
+    result, steps = take(
+        Conduct(failures).exchange(decisions.decide(BODY), 0.0), ServiceUnreachable("unreachable", "no")
+    )
     assert [type(step) for step in steps] == [HttpAttempt]
     assert (result[0].profile_id, result[0].fallback) == ("p", True)
     bare = Request(method="GET", path="/", read=read_json, retry=Retry.WITHIN_BUDGET)
-    with pytest.raises(TimeoutError):
-        take(exchange(bare, failures, 0.0), httpx.ConnectError("no"))
+    with pytest.raises(ServiceUnreachable):
+        take(Conduct(failures).exchange(bare, 0.0), ServiceUnreachable("unreachable", "no"))
 
 
 @pytest.mark.parametrize("retry", Retry)
@@ -75,22 +78,22 @@ def test_a_refusal_and_an_error_of_the_caller_are_raised_at_once(failures, retry
     request = Request(method="GET", path="/", read=read_json, retry=retry)
     refused = Response(422, b'{"code": "invalid_input", "detail": "no"}', {})
     with pytest.raises(Problem):
-        take(exchange(request, failures, LONG_S), refused)
+        take(Conduct(failures).exchange(request, LONG_S), refused)
     with pytest.raises(KeyError):
-        take(exchange(request, failures, LONG_S), KeyError("the token's"))
+        take(Conduct(failures).exchange(request, LONG_S), KeyError("the token's"))
     assert failures.counts == {}
     with pytest.raises(NotNightlight):
-        take(exchange(request, failures, LONG_S), Response(404, b"<html>", HTML))
+        take(Conduct(failures).exchange(request, LONG_S), Response(404, b"<html>", HTML))
     assert failures.counts == {"not_nightlight": 1}
 
 
 @pytest.mark.parametrize(("retry", "seconds"), [(Retry.NEVER, None), (Retry.NEVER_WITHIN_BUDGET, 0.3)])
 def test_what_is_sent_once_has_the_clients_timeouts_or_the_budget(failures, retry, seconds):
     request = Request(method="GET", path="/", read=read_json, retry=retry)
-    result, steps = take(exchange(request, failures, 0.3), Response(200, b"{}", {}))
+    result, steps = take(Conduct(failures).exchange(request, 0.3), Response(200, b"{}", {}))
     assert (result, [step.seconds for step in steps]) == ({}, [seconds])
-    with pytest.raises(httpx.ReadError):
-        take(exchange(request, failures, 0.3), httpx.ReadError("cut"))
+    with pytest.raises(ServiceUnreachable):
+        take(Conduct(failures).exchange(request, 0.3), ServiceUnreachable("cut", "it broke"))
     assert failures.counts == {"cut": 1}
 
 
@@ -102,11 +105,11 @@ def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
         for state in ("pending", "pending", "ready")
     ]
     request = images.image("0" * 32)
-    result, steps = take(until_final(request, failures, "image", LONG_S), *answers)
+    result, steps = take(Conduct(failures).until_final(request, "image", LONG_S, "wait"), *answers)
     assert result.state == "ready"
     assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
-    with pytest.raises(TimeoutError):
-        take(until_final(request, failures, "image", -1.0), *answers)
+    with pytest.raises(StillPending):
+        take(Conduct(failures).until_final(request, "image", -1.0, "wait"), *answers)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +121,13 @@ def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
 def test_an_answer_of_another_shape_is_none_of_the_services(failures, body):
     answer = Response(200, json.dumps(body).encode(), {"content-type": "application/json"})
     with pytest.raises(NotNightlight):
-        take(exchange(images.image("0" * 32), failures, LONG_S), answer)
+        take(Conduct(failures).exchange(images.image("0" * 32), LONG_S), answer)
     assert failures.counts == {"not_nightlight": 1}
 
 
 def test_what_a_newer_service_says_besides_is_left_out(failures):
     body = {"image_id": "i", "profile_id": "p", "state": "ready", "reason": "r", "more": 1}
-    result, _ = take(exchange(images.image("0" * 32), failures, LONG_S), Response(200, json.dumps(body).encode(), {}))
+    result, _ = take(
+        Conduct(failures).exchange(images.image("0" * 32), LONG_S), Response(200, json.dumps(body).encode(), {})
+    )
     assert (result.image_id, result.profile_id, result.state, result.reason) == ("i", "p", "ready", "r")

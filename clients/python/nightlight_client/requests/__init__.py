@@ -5,7 +5,8 @@ nothing. ``NightlightClient`` and ``AsyncNightlightClient`` have a method for ea
 returns; so its docstring says what the method does.
 """
 
+from nightlight_client.forms import Form
 from nightlight_client.requests.decisions import Items, fallback, placeholder_url
-from nightlight_client.requests.http_request import Form, Request, Retry
+from nightlight_client.requests.http_request import Request, Retry
 
 __all__ = ["Form", "Items", "Request", "Retry", "fallback", "placeholder_url"]

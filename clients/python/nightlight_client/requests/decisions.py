@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from nightlight_client import paths
+from nightlight_client.errors import BUSY
 from nightlight_client.models import Decision
 from nightlight_client.requests.http_request import Request, Retry
-from nightlight_client.responses import BUSY, AskAgain, Response, raise_for, read_json
+from nightlight_client.responses import AskAgain, Response, raise_for, read_json
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, PLACEHOLDER_CAPTURE, placeholder_bytes
 from nightlight_core.decisions.relation_proofs import UNPROVEN, issue_proof
 from nightlight_core.ids import is_profile_id
@@ -21,7 +22,7 @@ _FALLBACK_S = 30
 _PROOF_S = 300
 
 # (profile id, relation), with or without a proof.
-Items = Sequence[tuple[str, str] | tuple[str, str, str | None]]
+Items = Iterable[tuple[str, str] | tuple[str, str, str | None]]
 
 
 def question(
@@ -32,6 +33,7 @@ def question(
     viewer_id: str | None,
     network: str | None,
     relation_keys: Mapping[str, bytes],
+    consistency: str | None = None,
 ) -> dict[str, Any]:
     """Return the body of a question; a relation beyond a stranger's without a proof gets one by ``relation_keys``.
 
@@ -49,7 +51,7 @@ def question(
         elif viewer_id and relation_keys and relation not in UNPROVEN and is_profile_id(profile_id):
             item["proof"] = issue_proof(relation_keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
         listed.append(item)
-    named = {"viewer_id": viewer_id, "network": network}
+    named = {"viewer_id": viewer_id, "network": network, "consistency": consistency}
     body = {"viewer": viewer, "context": context, "items": listed}
     return {**body, **{name: value for name, value in named.items() if value}}
 
@@ -94,10 +96,22 @@ def _read_decisions(response: Response, profile_ids: Sequence[str]) -> list[Deci
     raise_for(response)
     kind = "not_nightlight"
     try:
-        # An earlier service does not say whether it may be captured: then it may not.
-        decisions = [Decision.read({"capture": PLACEHOLDER_CAPTURE, **item}) for item in response.json()["items"]]
+        decisions = [_decision(item) for item in response.json()["items"]]
     except (ValueError, KeyError, TypeError) as error:
         raise AskAgain(kind, f"{response.description}: {type(error).__name__}") from error
     if [decision.profile_id for decision in decisions] != profile_ids:
         raise AskAgain(kind, f"{response.description}: other profiles than were asked for")
     return decisions
+
+
+def _decision(item: dict[str, Any]) -> Decision:
+    """Return the decision of one item; raises like ``Decision.read``, in a fifth of its time."""
+    # An earlier service does not say whether it may be captured: then it may not.
+    capture = item.get("capture", PLACEHOLDER_CAPTURE)
+    values = item["profile_id"], item["url"], item["expires_at"], item["blurhash"], capture
+    if tuple(map(type, values)) != _DECISION:
+        raise ValueError("a member of an item has another type")
+    return Decision(*values)
+
+
+_DECISION = (str, str, int, str, str)

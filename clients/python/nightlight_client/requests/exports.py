@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from nightlight_client import paths
-from nightlight_client.models import Export, NotNightlight
+from nightlight_client.errors import NotNightlight
+from nightlight_client.models import Export
 from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import Response, raise_for, read_nothing, reader
 
 _read_export = reader(Export)
+# An archive holds the original picture, renditions and a document.
+_MOST_BYTES = 1_100_000_000
 _EXPORT = "/v1/profiles/{profile_id}/export"
 
 
@@ -24,7 +27,8 @@ def export_status(profile_id: str) -> Request[Export]:
 
 def export_file(profile_id: str) -> Request[bytes]:
     """Return the archive of an export that is ready: a ZIP file, or one that is sealed."""
-    return Request(method="GET", path=paths.path(f"{_EXPORT}/file", profile_id=profile_id), read=_read_file)
+    path = paths.path(f"{_EXPORT}/file", profile_id=profile_id)
+    return Request(method="GET", path=path, read=_read_file, most_bytes=_MOST_BYTES)
 
 
 def delete_export(profile_id: str) -> Request[None]:
@@ -35,5 +39,5 @@ def delete_export(profile_id: str) -> Request[None]:
 def _read_file(response: Response) -> bytes:
     raise_for(response)
     if "repr-digest" not in response.headers:
-        raise NotNightlight(response.status, f"{response.description}: no export, is it the right host?")
+        raise NotNightlight(response.status, f"{response.description}, no export")
     return response.content

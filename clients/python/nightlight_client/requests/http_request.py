@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
+from nightlight_client.forms import Form, form_body
 from nightlight_client.responses import Response
+
+# Answers are at most so long, unless their request says otherwise: pages of bundles, views and pictures of reviews.
+MOST_BYTES = 64_000_000
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -17,19 +23,10 @@ class Retry(Enum):
 
     # Sent once, with the client's timeouts; what goes wrong is raised.
     NEVER = "never"
-    # Sent once; the whole answer comes within the client's budget, or httpx.TimeoutException is raised.
+    # Sent once; the whole answer comes within the client's budget, or ServiceUnreachable is raised.
     NEVER_WITHIN_BUDGET = "never_within_budget"
     # Sent again, with pauses, while there is time in the budget; after that the request's fallback is returned.
     WITHIN_BUDGET = "within_budget"
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A multipart body: one file named ``file``, and fields of text."""
-
-    filename: str
-    content: IO[bytes] | bytes
-    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +35,8 @@ class Request(Generic[T_co]):
 
     ``read`` takes the answer and returns what the caller gets; it raises Problem for a refusal, NotNightlight for an
     answer that is not the service's. ``fallback`` returns what the caller gets once the budget of
-    ``Retry.WITHIN_BUDGET`` is spent; without it TimeoutError is raised. At most one of ``json`` and ``form`` is set.
+    ``Retry.WITHIN_BUDGET`` is spent; without it ServiceUnreachable is raised. At most one of ``json`` and ``form`` is
+    set. An answer of more than ``most_bytes`` is none of the service's.
     """
 
     method: str
@@ -50,11 +48,17 @@ class Request(Generic[T_co]):
     form: Form | None = None
     retry: Retry = Retry.NEVER
     fallback: Callable[[], T_co] | None = None
+    most_bytes: int = MOST_BYTES
 
-    def arguments(self) -> dict[str, Any]:
-        """Return what httpx takes for this request, without its method, URL and headers."""
-        given: dict[str, Any] = {"json": self.json, "params": dict(self.params)}
+    def content(self) -> tuple[bytes | Iterator[bytes] | None, dict[str, str]]:
+        """Return the body, and the headers that go with it; a form's is read piece by piece."""
         if self.form is not None:
-            given["files"] = {"file": (self.form.filename, self.form.content, "application/octet-stream")}
-            given["data"] = dict(self.form.fields)
-        return {name: value for name, value in given.items() if value not in (None, {})}
+            return form_body(self.form)
+        if self.json is None:
+            return None, {}
+        return json.dumps(self.json, separators=(",", ":")).encode(), {"Content-Type": "application/json"}
+
+    @property
+    def target(self) -> str:
+        """Return the path with its parameters."""
+        return f"{self.path}?{urlencode(self.params)}" if self.params else self.path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nightlight_client import paths
@@ -15,8 +15,8 @@ def feed(after: str | None = None) -> Request[dict[str, Any]]:
     return Request(method="GET", path="/v1/feed", params={"after": after} if after else {}, read=read_json)
 
 
-def views(profile_ids: Sequence[str]) -> Request[dict[str, Any]]:
-    """Return what decisions need of up to 500 profiles; raises httpx.TimeoutException after the client's budget."""
+def views(profile_ids: Iterable[str]) -> Request[dict[str, Any]]:
+    """Return what decisions need of up to 500 profiles; raises ServiceUnreachable after the client's budget."""
     body = {"profile_ids": list(profile_ids)}
     return Request(method="POST", path="/v1/feed/profiles", json=body, read=read_json, retry=Retry.NEVER_WITHIN_BUDGET)
 
@@ -31,7 +31,7 @@ def bundle_in_use(version: int) -> Request[bytes]:
     return Request(method="GET", path=paths.path("/v1/feed/policy/{version}", version=version), read=read_bundle)
 
 
-def report(counts: Mapping[str, int], abuse_signals: Sequence[Mapping[str, str]]) -> Request[None]:
+def report(counts: Mapping[str, int], abuse_signals: Iterable[Mapping[str, str]]) -> Request[None]:
     """Report how often each combination was decided elsewhere, and who looked like a scraper."""
     body = {"counts": dict(counts), "abuse_signals": list(abuse_signals)}
     return Request(method="POST", path="/v1/feed/report", json=body, read=read_nothing)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from nightlight_client import paths
-from nightlight_client.models import NotNightlight, Problem
+from nightlight_client.errors import NotNightlight, Problem
 from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import Response, read_bundle, read_json, read_nothing
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nightlight_client import paths
+from nightlight_client.models import Profile
 from nightlight_client.requests.http_request import Request
-from nightlight_client.responses import read_nothing
+from nightlight_client.responses import read_change, read_nothing, read_profile
 
 _PROFILE = "/v1/profiles/{profile_id}"
 
@@ -17,7 +18,7 @@ def declare(
     region: str = "unknown",
     choice: str = "connections",
     earlier_pictures: str = "keep_ceiling",
-) -> Request[None]:
+) -> Request[Profile]:
     """Declare a profile, or assert its band again before it lapses."""
     body = {
         "band": band,
@@ -26,7 +27,7 @@ def declare(
         "choice": choice,
         "earlier_pictures": earlier_pictures,
     }
-    return Request(method="PUT", path=paths.path(_PROFILE, profile_id=profile_id), json=body, read=read_nothing)
+    return Request(method="PUT", path=paths.path(_PROFILE, profile_id=profile_id), json=body, read=read_profile)
 
 
 def delete_profile(profile_id: str) -> Request[None]:
@@ -34,28 +35,28 @@ def delete_profile(profile_id: str) -> Request[None]:
     return Request(method="DELETE", path=paths.path(_PROFILE, profile_id=profile_id), read=read_nothing)
 
 
-def deactivate(profile_id: str) -> Request[None]:
-    """Deactivate an account: all of it is kept, and shown to nobody, its owner included."""
+def deactivate(profile_id: str) -> Request[str]:
+    """Deactivate an account: all is kept, and shown to nobody, its owner included. Returns the consistency token."""
     path = paths.path(f"{_PROFILE}/deactivation", profile_id=profile_id)
-    return Request(method="PUT", path=path, read=read_nothing)
+    return Request(method="PUT", path=path, read=read_change)
 
 
-def reactivate(profile_id: str) -> Request[None]:
-    """Take a deactivation back: the picture is shown again, without a new upload."""
+def reactivate(profile_id: str) -> Request[str]:
+    """Take a deactivation back: the picture is shown again, without a new upload. Returns the consistency token."""
     path = paths.path(f"{_PROFILE}/deactivation", profile_id=profile_id)
-    return Request(method="DELETE", path=path, read=read_nothing)
+    return Request(method="DELETE", path=path, read=read_change)
 
 
-def set_report_flag(profile_id: str, report_flag: str) -> Request[None]:
-    """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
+def set_report_flag(profile_id: str, report_flag: str) -> Request[str]:
+    """Hide a reported profile's picture (``reported``) or show it again (``clear``). Returns the consistency token."""
     path = paths.path(f"{_PROFILE}/report-flag", profile_id=profile_id)
-    return Request(method="PUT", path=path, json={"report_flag": report_flag}, read=read_nothing)
+    return Request(method="PUT", path=path, json={"report_flag": report_flag}, read=read_change)
 
 
-def revoke(profile_id: str) -> Request[None]:
-    """Revoke every URL that was given out of a profile's pictures."""
+def revoke(profile_id: str) -> Request[str]:
+    """Revoke every URL that was given out of a profile's pictures. Returns the consistency token."""
     path = paths.path(f"{_PROFILE}/revocations", profile_id=profile_id)
-    return Request(method="POST", path=path, read=read_nothing)
+    return Request(method="POST", path=path, read=read_change)
 
 
 def plant(profile_id: str) -> Request[None]:
@@ -63,13 +64,13 @@ def plant(profile_id: str) -> Request[None]:
     return Request(method="POST", path="/v1/canaries", json=paths.ids(profile_id=profile_id), read=read_nothing)
 
 
-def block(profile_id: str, viewer_id: str) -> Request[None]:
-    """Keep a viewer from seeing a profile, whatever else is said of the two."""
+def block(profile_id: str, viewer_id: str) -> Request[str]:
+    """Keep a viewer from seeing a profile, whatever else is said of the two. Returns the consistency token."""
     body = paths.ids(profile_id=profile_id, viewer_id=viewer_id)
-    return Request(method="POST", path="/v1/blocks", json=body, read=read_nothing)
+    return Request(method="POST", path="/v1/blocks", json=body, read=read_change)
 
 
-def unblock(profile_id: str, viewer_id: str) -> Request[None]:
-    """Take a block away."""
+def unblock(profile_id: str, viewer_id: str) -> Request[str]:
+    """Take a block away. Returns the consistency token."""
     path = paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
-    return Request(method="DELETE", path=path, read=read_nothing)
+    return Request(method="DELETE", path=path, read=read_change)

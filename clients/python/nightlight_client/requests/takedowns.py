@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import IO, Any
 
 from nightlight_client import paths
-from nightlight_client.models import InvalidId, NoticeReview, NotNightlight, TakedownNotice
-from nightlight_client.requests.http_request import Form, Request
+from nightlight_client.errors import InvalidId, NotNightlight
+from nightlight_client.forms import Form
+from nightlight_client.models import NoticeReview, TakedownNotice
+from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import Response, raise_for, read_nothing, reader
 
 _read_takedown = reader(TakedownNotice)
@@ -83,7 +85,7 @@ def review_picture(takedown_id: str, review_id: str) -> Request[bytes]:
 def _read_picture(response: Response) -> bytes:
     raise_for(response)
     if not response.headers.get("content-type", "").startswith("image/"):
-        raise NotNightlight(response.status, f"{response.description}: no picture, is it the right host?")
+        raise NotNightlight(response.status, f"{response.description}, no picture")
     return response.content
 
 
