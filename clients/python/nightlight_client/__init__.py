@@ -23,13 +23,13 @@ from nightlight_client.errors import (
     StillPending,
 )
 from nightlight_client.models import (
-    Caller,
     Decision,
+    DeclaredProfile,
     Export,
     Image,
     NoticeReview,
-    Profile,
     TakedownNotice,
+    TokenInfo,
     Trace,
 )
 from nightlight_client.options import CallReport, HttpOptions
@@ -38,9 +38,9 @@ from nightlight_core.errors import NightlightError
 __all__ = [
     "AsyncNightlightClient",
     "CallReport",
-    "Caller",
     "ClientMisconfigured",
     "Decision",
+    "DeclaredProfile",
     "Export",
     "HttpOptions",
     "Image",
@@ -51,9 +51,9 @@ __all__ = [
     "NoticeReview",
     "Problem",
     "ProblemError",
-    "Profile",
     "ServiceUnreachable",
     "StillPending",
     "TakedownNotice",
+    "TokenInfo",
     "Trace",
 ]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from nightlight_client.async_transport import AsyncTransport
 from nightlight_client.base_client import BaseClient
 from nightlight_client.exchanges import HttpAttempt, Pause, Steps
+from nightlight_client.httpx_transport import AsyncTransport
 from nightlight_client.responses import Response
 
 T = TypeVar("T")

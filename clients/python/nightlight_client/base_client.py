@@ -11,11 +11,11 @@ from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from nightlight_client import paths
-from nightlight_client.async_transport import AsyncTransport
 from nightlight_client.errors import ClientMisconfigured, Problem
 from nightlight_client.exchanges import Conduct, HttpAttempt, Steps
 from nightlight_client.failures import Failures
-from nightlight_client.models import Caller, Decision, Export, Image, TakedownNotice, Trace
+from nightlight_client.httpx_transport import AsyncTransport
+from nightlight_client.models import Decision, Export, Image, TakedownNotice, TokenInfo, Trace
 from nightlight_client.options import HttpOptions, checked_budget, checked_token, checked_url, key_map
 from nightlight_client.requests import (
     Items,
@@ -30,7 +30,7 @@ from nightlight_client.requests import (
     takedowns,
     traces,
 )
-from nightlight_client.sync_transport import SyncTransport
+from nightlight_client.urllib3_transport import SyncTransport
 from nightlight_core.decisions.relation_proofs import LEEWAY_S
 from nightlight_core.live_files import fingerprint
 
@@ -119,7 +119,7 @@ class BaseClient(Generic[TransportT]):
         self._budget_s = checked_budget(budget_s)
 
     @Call
-    def check(self, *scopes: str) -> Steps[Caller]:
+    def check(self, *scopes: str) -> Steps[TokenInfo]:
         """Ask the service who this client is to it; raise whatever keeps it from working: call it at the start.
 
         Raises NotNightlight for another host, ServiceUnreachable for none, Problem for a token that does not count or
@@ -265,7 +265,7 @@ class BaseClient(Generic[TransportT]):
             consistency=consistency,
         )
 
-    def _check_proofs(self, caller: Caller) -> None:
+    def _check_proofs(self, caller: TokenInfo) -> None:
         if not self._relation_keys:
             return
         key_id, key = next(iter(self._relation_keys.items()))

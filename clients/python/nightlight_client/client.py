@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from nightlight_client.base_client import BaseClient
 from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.responses import Response
-from nightlight_client.sync_transport import SyncTransport
+from nightlight_client.urllib3_transport import SyncTransport
 
 T = TypeVar("T")
 

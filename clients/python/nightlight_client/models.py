@@ -60,7 +60,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Caller(_Answer):
+class TokenInfo(_Answer):
     """Who this client is to the service: the token's subject and scopes, and the service's time (Unix seconds).
 
     ``relation_keys`` are fingerprints of the keys that it checks relation proofs with.
@@ -73,7 +73,7 @@ class Caller(_Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile(_Answer):
+class DeclaredProfile(_Answer):
     """A profile as it was declared; ``consistency`` is the token that ``decide`` takes, to decide by no less than this.
 
     ``lapses_at`` is when the band lapses to unknown, and ``deactivated_at`` since when the account is (RFC 3339).

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from nightlight_client.errors import BUSY, NotNightlight, Problem
-from nightlight_client.models import Caller, Export, Image, NoticeReview, Profile, TakedownNotice, Trace
+from nightlight_client.models import DeclaredProfile, Export, Image, NoticeReview, TakedownNotice, TokenInfo, Trace
 
-Answer = TypeVar("Answer", Caller, Profile, Image, Trace, Export, TakedownNotice, NoticeReview)
+Answer = TypeVar("Answer", TokenInfo, DeclaredProfile, Image, Trace, Export, TakedownNotice, NoticeReview)
 
 # The header of a change's consistency token, as ``Response.headers`` has it.
 _CONSISTENCY = "nightlight-consistency"
@@ -93,7 +93,7 @@ def read_change(response: Response) -> str:
     return response.headers.get(_CONSISTENCY, "")
 
 
-def read_profile(response: Response) -> Profile:
+def read_profile(response: Response) -> DeclaredProfile:
     """Return a declared profile, with the consistency token of its change."""
     return replace(_read_profile(response), consistency=response.headers.get(_CONSISTENCY, ""))
 
@@ -119,4 +119,4 @@ def reader(kind: type[Answer]) -> Callable[[Response], Answer]:
     return read
 
 
-_read_profile = reader(Profile)
+_read_profile = reader(DeclaredProfile)

@@ -5,7 +5,7 @@ nothing. ``NightlightClient`` and ``AsyncNightlightClient`` have a method for ea
 returns; so its docstring says what the method does.
 """
 
-from nightlight_client.forms import Form
+from nightlight_client.multipart_body import Form
 from nightlight_client.requests.decisions import Items, fallback, placeholder_url
 from nightlight_client.requests.http_request import Request, Retry
 

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
-from nightlight_client.forms import Form, form_body
+from nightlight_client.multipart_body import Form, form_body
 from nightlight_client.responses import Response
 
 # Answers are at most so long, unless their request says otherwise: pages of bundles, views and pictures of reviews.

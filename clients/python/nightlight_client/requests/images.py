@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import IO
 
 from nightlight_client import paths
-from nightlight_client.forms import Form
 from nightlight_client.models import Image
+from nightlight_client.multipart_body import Form
 from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import read_json, read_nothing, reader
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nightlight_client import paths
-from nightlight_client.models import Profile
+from nightlight_client.models import DeclaredProfile
 from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import read_change, read_nothing, read_profile
 
@@ -18,7 +18,7 @@ def declare(
     region: str = "unknown",
     choice: str = "connections",
     earlier_pictures: str = "keep_ceiling",
-) -> Request[Profile]:
+) -> Request[DeclaredProfile]:
     """Declare a profile, or assert its band again before it lapses."""
     body = {
         "band": band,

@@ -8,8 +8,8 @@ from typing import IO, Any
 
 from nightlight_client import paths
 from nightlight_client.errors import InvalidId, NotNightlight
-from nightlight_client.forms import Form
 from nightlight_client.models import NoticeReview, TakedownNotice
+from nightlight_client.multipart_body import Form
 from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import Response, raise_for, read_nothing, reader
 
