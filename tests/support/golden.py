@@ -33,6 +33,7 @@ from nightlight_client.responses import read_json
 from nightlight_core.decisions.relation_proofs import issue_proof
 from service.app import create_app
 from service.client_timeouts import TimeoutProtocol
+from tests.support import fake_policy
 from tests.support.waiting import HANG_S, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -243,6 +244,7 @@ def main():
 
     with pytest.MonkeyPatch.context() as patch, served(patch) as (client, _, _):
         PATH.write_text(written(decision_table(client)), "utf-8")
+    fake_policy.write()
 
 
 if __name__ == "__main__":
