@@ -158,7 +158,7 @@ def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: 
 def _answers(request: Request, questions: Sequence[DecisionRequest]) -> list[EvaluationAnswer]:
     """Decide once for all questions of one viewer in one place; answer in the questions' order."""
     groups: dict[tuple[str, str, Requester], list[int]] = {}
-    for number, (viewer, context, _, requester) in enumerate(questions):
+    for number, (viewer, context, _, requester, _) in enumerate(questions):
         groups.setdefault((viewer, context, requester), []).append(number)
     decisions: dict[int, SignedDecision] = {}
     for (viewer, context, requester), numbers in groups.items():

@@ -38,6 +38,9 @@ class ItemBody(Body):
     proof: Annotated[str, Field(min_length=1, max_length=MAX_PROOF)] | None = Field(
         default=None, description="A relation proof, signed by whoever keeps the platform's social graph."
     )
+    at_most: Word | None = Field(
+        default=None, description="A tier: this item shows no more than it, whatever the policy allows."
+    )
 
 
 class DecisionsBody(Body):
@@ -60,13 +63,19 @@ class DecisionsBody(Body):
         default=None,
         description="The `Nightlight-Consistency` of an answer: decide by at least that change, or give placeholders.",
     )
+    at_most: Word | None = Field(
+        default=None,
+        description="A tier of the policy: no item shows more than it, whatever the policy allows. For less than that: "
+        "the viewer is a child, or saves data. Never for more.",
+    )
     context: Word = Field(default="profile", description="profile, list, search, suggest, message or export.")
     items: list[ItemBody] = Field(max_length=MAX_ITEMS)
 
     def request_of(self, tenant: str) -> DecisionRequest:
         """Return the engine's request; ``tenant`` is the platform that asks."""
-        claims = [Claim(item.profile_id, item.relation, item.proof) for item in self.items]
-        return DecisionRequest(self.viewer, self.context, claims, Requester(self.viewer_id, self.network, tenant))
+        claims = [Claim(item.profile_id, item.relation, item.proof, item.at_most) for item in self.items]
+        requester = Requester(self.viewer_id, self.network, tenant)
+        return DecisionRequest(self.viewer, self.context, claims, requester, self.at_most)
 
 
 class DecisionAnswer(BaseModel):

@@ -31,8 +31,10 @@ def local(over_http, **terms):
 
 
 def asked(decides, case):
-    items = [(item["profile_id"], item["relation"], item.get("proof")) for item in case["items"]]
-    return decides.decide(case["viewer"], case["context"], items, viewer_id=case["viewer_id"])
+    items = [(item["profile_id"], item["relation"], item.get("proof"), item.get("at_most")) for item in case["items"]]
+    return decides.decide(
+        case["viewer"], case["context"], items, viewer_id=case["viewer_id"], at_most=case.get("at_most")
+    )
 
 
 def short(decisions):

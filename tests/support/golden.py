@@ -7,6 +7,7 @@ that differ in one thing each. The tests hold the service and the local mode to 
 """
 
 import base64
+import itertools
 import json
 import tempfile
 import threading
@@ -107,7 +108,16 @@ def requests():
         {"viewer": viewer, "context": context, "viewer_id": VIEWER, "items": claims(VIEWER)}
         for viewer, context in WORDS
     ]
-    return [*asked, {"viewer": "peer", "context": "profile", "viewer_id": None, "items": claims(None)[::7]}]
+    asked.append({"viewer": "peer", "context": "profile", "viewer_id": None, "items": claims(None)[::7]})
+    # Less than the policy allows: of the whole request, and of single items, as more and as less than of the whole.
+    items = [
+        {**item, **({"at_most": tier} if tier else {})}
+        for item, tier in zip(claims(VIEWER), itertools.cycle((None, "tiny", "medium", "full", "none")), strict=False)
+    ]
+    for at_most in ("low", None):
+        less = {"at_most": at_most} if at_most else {}
+        asked.append({"viewer": "peer", "context": "profile", "viewer_id": VIEWER, **less, "items": items})
+    return asked
 
 
 def fill(catalogue):
@@ -232,7 +242,7 @@ def written(table):
 
     cases = []
     for case in table["cases"]:
-        head = json.dumps({name: case[name] for name in ("viewer", "context", "viewer_id")})[:-1]
+        head = json.dumps({name: case[name] for name in case if name not in {"items", "answers"}})[:-1]
         cases.append(f'{head}, "items": {listed(case["items"])}, "answers": {listed(case["answers"])}}}')
     plain = {name: value for name, value in table.items() if name not in {"profiles", "cases"}}
     head = json.dumps(plain, indent=1)[:-2]

@@ -143,7 +143,7 @@ class BaseClient(Generic[TransportT]):
         return self._exchange(request, "send", budget_s)
 
     @Call
-    def decide(
+    def decide(  # noqa: PLR0913 - each is a word of the request's own
         self,
         viewer: str,
         context: str,
@@ -151,25 +151,29 @@ class BaseClient(Generic[TransportT]):
         *,
         viewer_id: str | None = None,
         network: str | None = None,
+        at_most: str | None = None,
         consistency: str | None = None,
         budget_s: float | None = None,
     ) -> Steps[list[Decision]]:
-        """Return one decision for each (profile id, relation), in order; at most 500.
+        """Return one decision for each (profile id, relation[, proof[, at_most]]), in order; at most 500.
 
         ``viewer`` is the word for what is assured of whoever looks, ``viewer_id`` who it is, ``network`` where they
-        come from, in a word of yours; ``consistency`` is what a change returned that has to count. Asks again, with
-        pauses, while there is time; after ``budget_s`` seconds every item is the placeholder (``fallback``). Raises
-        Problem where the request itself is refused.
+        come from, in a word of yours. ``at_most`` is a tier: nothing shows more than it, whatever the policy allows.
+        ``consistency`` is what a change returned that has to count. Asks again, with pauses, while there is time; after
+        ``budget_s`` seconds every item is the placeholder (``fallback``). Raises Problem where the request itself is
+        refused.
         """
-        question = self._question(viewer, context, items, viewer_id, network, consistency)
+        more = {"network": network, "at_most": at_most, "consistency": consistency}
+        question = self._question(viewer, context, items, viewer_id, **more)
         return self._exchange(decisions.decide(question), "decide", budget_s)
 
     @Call
     def explain(
-        self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None
+        self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None, at_most: str | None = None
     ) -> Steps[dict[str, Any]]:
         """Return the policy digest and why each item is answered as it is; for operators."""
-        return self._exchange(decisions.explain(self._question(viewer, context, items, viewer_id)), "explain")
+        question = self._question(viewer, context, items, viewer_id, at_most=at_most)
+        return self._exchange(decisions.explain(question), "explain")
 
     @Call
     def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Steps[Image]:
@@ -252,18 +256,10 @@ class BaseClient(Generic[TransportT]):
         context: str,
         items: Items,
         viewer_id: str | None,
-        network: str | None = None,
-        consistency: str | None = None,
+        **more: str | None,
     ) -> dict[str, Any]:
-        return decisions.question(
-            viewer,
-            context,
-            items,
-            viewer_id=viewer_id or self._viewer_id,
-            network=network,
-            relation_keys=self._relation_keys,
-            consistency=consistency,
-        )
+        viewer_id, keys = viewer_id or self._viewer_id, self._relation_keys
+        return decisions.question(viewer, context, items, viewer_id=viewer_id, relation_keys=keys, **more)
 
     def _check_proofs(self, caller: TokenInfo) -> None:
         if not self._relation_keys:

@@ -136,9 +136,10 @@ class LocalClient:
         *,
         viewer_id: str | None = None,
         network: str | None = None,
+        at_most: str | None = None,
         consistency: str | None = None,
     ) -> list[Decision]:
-        """Return one decision for each (profile id, relation, proof), in order; at most 500.
+        """Return one decision for each (profile id, relation[, proof[, at_most]]), in order; at most 500.
 
         As the service's own: see ``NightlightClient.decide``. With ``consistency`` the service is asked: it waits for
         that change. Raises Problem for a viewer or context that is no word of the policy's vocabulary or for too many
@@ -149,10 +150,13 @@ class LocalClient:
                 part(name, value)
         claims = [Claim(*item) for item in items]
         policy, engine = self._state.policy, self._state.engine
-        asked = partial(self._client.decide, viewer, context, claims, viewer_id=viewer_id, network=network)
+        asked = partial(
+            self._client.decide, viewer, context, claims, viewer_id=viewer_id, network=network, at_most=at_most
+        )
         if policy is None or engine is None or consistency is not None:
             return asked(consistency=consistency)
-        request = DecisionRequest(viewer, context, claims, Requester(viewer_id, network, self._terms.tenant))
+        requester = Requester(viewer_id, network, self._terms.tenant)
+        request = DecisionRequest(viewer, context, claims, requester, at_most)
         age_s = self.age_s
         try:
             if age_s >= self._terms.outsider_s:

@@ -1481,6 +1481,11 @@ export interface components {
              */
             consistency?: string | null;
             /**
+             * At Most
+             * @description A tier of the policy: no item shows more than it, whatever the policy allows. For less than that: the viewer is a child, or saves data. Never for more.
+             */
+            at_most?: string | null;
+            /**
              * Context
              * @description profile, list, search, suggest, message or export.
              * @default profile
@@ -1837,6 +1842,11 @@ export interface components {
              * @description A relation proof, signed by whoever keeps the platform's social graph.
              */
             proof?: string | null;
+            /**
+             * At Most
+             * @description A tier: this item shows no more than it, whatever the policy allows.
+             */
+            at_most?: string | null;
         };
         /**
          * KeysAnswer

@@ -71,13 +71,16 @@ def answers(decisions):
 @pytest.mark.parametrize("number", range(len(TABLE["cases"])))
 def test_it_answers_the_golden_table_url_by_url(by_the_table, number):
     case = TABLE["cases"][number]
-    items = [(item["profile_id"], item["relation"], item.get("proof")) for item in case["items"]]
-    question = case["viewer"], case["context"], items
+    items = [(item["profile_id"], item["relation"], item.get("proof"), item.get("at_most")) for item in case["items"]]
+    question, who = (
+        (case["viewer"], case["context"], items),
+        {name: case.get(name) for name in ("viewer_id", "at_most")},
+    )
     client = by_the_table.client(relation_keys={})
-    assert answers(client.decide(*question, viewer_id=case["viewer_id"])) == case["answers"]
+    assert answers(client.decide(*question, **who)) == case["answers"]
     terms = Terms(relation_keys=golden.RELATION_KEYS, stale_s=60.0)
     with LocalClient(client, by_the_table.publisher_keys, terms, clock=lambda: golden.NOW) as local:
-        assert answers(local.decide(*question, viewer_id=case["viewer_id"])) == case["answers"]
+        assert answers(local.decide(*question, **who)) == case["answers"]
         assert local.problem is None
 
 

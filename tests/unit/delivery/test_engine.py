@@ -16,6 +16,7 @@ from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
 from nightlight_core.decisions.url_signing import HmacUrlSigner, RingDayKeys
 from nightlight_core.errors import InvalidInput, QuotasUnavailable
 from nightlight_core.keyring import KeyRing
+from nightlight_core.policy.table import Table
 from tests.support.stacks import ROOT
 
 NOW = 1_800_000_000
@@ -93,8 +94,9 @@ def view(profile_id="p", **changes):
     return ProfileView(profile_id, **fields)
 
 
-def request(*claims, viewer="peer", context="profile", viewer_id="v"):
-    return DecisionRequest(viewer, context, [Claim(*claim) for claim in claims], Requester(viewer_id, "net", "t"))
+def request(*claims, viewer="peer", context="profile", viewer_id="v", at_most=None):
+    requester = Requester(viewer_id, "net", "t")
+    return DecisionRequest(viewer, context, [Claim(*claim) for claim in claims], requester, at_most)
 
 
 def paths(decisions):
@@ -223,3 +225,65 @@ def test_nothing_is_asked_of_quotas_for_no_items(policy):
     nothing = SimpleNamespace(find=lambda *_: FoundViews([], set()))
     assert decides.decide(policy, request(), nothing) == []
     assert decides.signals.unavailable == []
+
+
+WORDS = ("none", "tiny", "low", "medium", "full")
+EDGES = {f"/a/{tier}.webp": recipe.edge for tier, recipe in RECIPES.items()} | {PLACEHOLDER: 0}
+
+
+@pytest.mark.parametrize("relation", ["self", "connection", "mutual", "stranger", "blocked"])
+@pytest.mark.parametrize("band", ["age_13_15", "adult"])
+def test_less_may_be_asked_for_than_the_policy_allows_and_never_more(policy, relation, band):
+    views = Views(view(band=band, choice="everyone"))
+
+    def edge(at_most=None, of_item=None):
+        (path,) = paths(engine().decide(policy, request(("p", relation, None, of_item), at_most=at_most), views))
+        return EDGES[path]
+
+    allowed = edge()
+    most = {None: 10**6, "none": 0} | {tier: recipe.edge for tier, recipe in RECIPES.items()}
+    for at_most in (None, *WORDS):
+        for of_item in (None, *WORDS):
+            assert edge(at_most, of_item) == min(allowed, most[at_most], most[of_item])
+
+
+@pytest.mark.parametrize("word", ["", "huge", "Tiny", "tiny ", "0", "x" * 32])
+def test_a_tier_that_the_policy_does_not_have_is_refused_with_its_place(policy, word):
+    views = Views(view(), view("q"))
+    for asked, pointer in (
+        (request(("p", "stranger"), ("q", "stranger"), at_most=word), "/at_most"),
+        (request(("p", "stranger"), ("q", "stranger", None, word or "x")), "/items/1/at_most"),
+    ):
+        for decides in (engine().decide, engine().explain):
+            with pytest.raises(InvalidInput) as refused:
+                decides(policy, asked, views)
+            assert refused.value.pointer == pointer
+
+
+def test_what_binds_is_explained_and_what_was_kept_of_one_is_not_given_for_another(policy):
+    views, decides = Views(view()), engine()
+    (less,) = decides.explain(policy, request(("p", "self"), at_most="low"), views)
+    assert (less.tier, less.rule, less.edge) == ("low", "asked-for-less", RECIPES["low"].edge)
+    (as_is,) = decides.explain(policy, request(("p", "self"), at_most="full"), views)
+    assert (as_is.tier, as_is.rule == "asked-for-less") == ("full", False)
+    (nothing,) = decides.explain(policy, request(("p", "self"), at_most="none"), views)
+    assert (nothing.tier, nothing.shows, nothing.capture) == ("none", "placeholder", "forbid")
+    asked = (None, "low", None, "tiny", "low")
+    shown = [paths(decides.decide(policy, request(("p", "self"), at_most=tier), views))[0] for tier in asked]
+    assert shown == ["/a/full.webp", "/a/low.webp", "/a/full.webp", "/a/tiny.webp", "/a/low.webp"]
+
+
+def test_a_tier_that_a_candidate_gives_nobody_shows_nothing(policy):
+    table = policy.table
+    without = Table(
+        table.attributes,
+        table.cells,
+        tuple(outcome if outcome.tier != "low" else table.at_most(outcome, "tiny") for outcome in table.outcomes),
+        {name: recipe for name, recipe in table.tiers.items() if name != "low"},
+    )
+    candidate = SimpleNamespace(
+        table=table, table_for=lambda _: without, earlier_for=lambda _: None, tally=lambda *_: ("cell", None)
+    )
+    views = Views(view())
+    assert paths(engine().decide(candidate, request(("p", "self"), at_most="low"), views)) == [PLACEHOLDER]
+    assert paths(engine().decide(candidate, request(("p", "self"), at_most="tiny"), views)) == ["/a/tiny.webp"]

@@ -21,37 +21,33 @@ from nightlight_core.ids import is_profile_id
 _FALLBACK_S = 30
 _PROOF_S = 300
 
-# (profile id, relation), with or without a proof.
-Items = Iterable[tuple[str, str] | tuple[str, str, str | None]]
+# (profile id, relation), with or without a proof, and the tier that it shows at most.
+Items = Iterable[tuple[str, str] | tuple[str, str, str | None] | tuple[str, str, str | None, str | None]]
 
 
 def question(
-    viewer: str,
-    context: str,
-    items: Items,
-    *,
-    viewer_id: str | None,
-    network: str | None,
-    relation_keys: Mapping[str, bytes],
-    consistency: str | None = None,
+    viewer: str, context: str, items: Items, *, relation_keys: Mapping[str, bytes], **named: str | None
 ) -> dict[str, Any]:
     """Return the body of a question; a relation beyond a stranger's without a proof gets one by ``relation_keys``.
 
-    Raises InvalidId for what the service would refuse.
+    ``named`` are ``viewer_id``, ``network``, ``at_most`` and ``consistency``. Raises InvalidId for what the service
+    would refuse.
     """
+    viewer_id = named.get("viewer_id")
     now = int(time.time())
-    for name, value in (("viewer_id", viewer_id), ("network", network)):
-        if value:
-            paths.part(name, value)
+    for name in ("viewer_id", "network"):
+        if named.get(name):
+            paths.part(name, named[name])
     listed: list[dict[str, str]] = []
-    for profile_id, relation, *proof in items:
+    for profile_id, relation, *more in items:
         item = {"profile_id": paths.item_id(profile_id), "relation": relation}
-        if proof and proof[0] is not None:
-            item["proof"] = proof[0]
+        if len(more) > 1 and more[1] is not None:
+            item["at_most"] = more[1]
+        if more and more[0] is not None:
+            item["proof"] = more[0]
         elif viewer_id and relation_keys and relation not in UNPROVEN and is_profile_id(profile_id):
             item["proof"] = issue_proof(relation_keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
         listed.append(item)
-    named = {"viewer_id": viewer_id, "network": network, "consistency": consistency}
     body = {"viewer": viewer, "context": context, "items": listed}
     return {**body, **{name: value for name, value in named.items() if value}}
 

@@ -260,10 +260,11 @@ def _reported(_f: FakeNightlight, _r: Request[Any], _h: Mapping[str, str], _p: d
 
 def _question(request: Request[Any]) -> DecisionRequest:
     body = request.json
-    claims = [Claim(item["profile_id"], item["relation"], item.get("proof")) for item in body["items"]]
-    return DecisionRequest(
-        body["viewer"], body["context"], claims, Requester(body.get("viewer_id"), body.get("network"), "fake")
-    )
+    claims = [
+        Claim(item["profile_id"], item["relation"], item.get("proof"), item.get("at_most")) for item in body["items"]
+    ]
+    requester = Requester(body.get("viewer_id"), body.get("network"), "fake")
+    return DecisionRequest(body["viewer"], body["context"], claims, requester, body.get("at_most"))
 
 
 def _profile(fake: FakeNightlight, profile_id: str) -> FakeProfile:

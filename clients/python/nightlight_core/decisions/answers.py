@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nightlight_core.decisions.inputs import UNASSURED
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from nightlight_core.decisions.url_signing import UrlSigner
 
 UNKNOWN_BAND = "unknown"
+# What an answer is kept by: the viewer's word, the context, the relation, and the tier that was asked for at most.
+AnswerKey = tuple[str, str, str, str | None]
 
 
 class DecisionPolicy(Protocol):
@@ -96,6 +99,10 @@ class Evaluation(NamedTuple):
     table: Table
     outcome: Outcome
 
+    def at_most(self, tier: str | None) -> Evaluation:
+        """Return it with no more than a tier that was asked for."""
+        return self if tier is None else self._replace(outcome=self.table.at_most(self.outcome, tier))
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerBuilder:
@@ -130,17 +137,21 @@ class AnswerBuilder:
         context: str,
         views: Sequence[ProfileView],
         relations: Sequence[str],
+        limits: Sequence[str | None] | None = None,
         *,
         now: int,
     ) -> list[Answer]:
-        """Return an answer for each view and what the viewer is to it, in order; ``now`` is in Unix seconds."""
+        """Return an answer for each view and what the viewer is to it, in order; ``now`` is in Unix seconds.
+
+        ``limits`` has the tier that is asked for at most of each, None for what the policy allows.
+        """
         answers = []
-        for view, relation in zip(views, relations, strict=True):
+        for view, relation, limit in zip(views, relations, limits or repeat(None, len(views)), strict=True):
             kept_for, kept = view.answers
             if kept_for is not policy:
                 kept = {}
                 view.answers = policy, kept
-            key = viewer, context, relation
+            key = viewer, context, relation, limit
             answer = kept.get(key)
             if answer is None or answer.until <= now or answer.made_by is not self._keys:
                 answer = kept[key] = self._answer(policy, key, view, now)
@@ -184,12 +195,12 @@ class AnswerBuilder:
             for profile_id in profile_ids
         ]
 
-    def _answer(self, policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileView, now: int) -> Answer:
+    def _answer(self, policy: DecisionPolicy, key: AnswerKey, view: ProfileView, now: int) -> Answer:
         keys, until = self._keys, self._signed_placeholder(now)[2]
         if not view.known:
             decisions = tuple(self.placeholders([view.profile_id], now=now))
             return Answer(until, decisions, None, "", None, (), made_by=keys)
-        inputs, table, outcome = evaluate(policy, key, view, now)
+        inputs, table, outcome = evaluation = evaluate(policy, key[:3], view, now)
         tally, unknown_words = None, tuple[str, ...]()
         if outcome is DOUBT:
             unknown_words = tuple(table.unknown_words(inputs))
@@ -197,7 +208,7 @@ class AnswerBuilder:
             active = outcome if table is policy.table else outcome_of(policy.table, inputs, view.effective_ceiling)
             tally = policy.tally(inputs, active, view.effective_ceiling)
         pictures = []
-        for rendition in shown_renditions(policy, Evaluation(inputs, table, outcome), view):
+        for rendition in shown_renditions(policy, evaluation.at_most(key[3]), view):
             life_s = min(outcome.cache_s, self.max_life_s)
             url, expires_at = self.signer.url(rendition.path, now=now, life_s=life_s)
             blurhash = view.blurhash or PLACEHOLDER_BLURHASH

@@ -43,13 +43,15 @@ class DecisionRequest(NamedTuple):
     """Who looks, where, at which profiles.
 
     ``viewer`` is the word for what is assured of the viewer, ``context`` the word for where the picture is shown;
-    ``requester`` says who looks, so that blocks, proofs, variants and quotas can be theirs.
+    ``requester`` says who looks, so that blocks, proofs, variants and quotas can be theirs. ``at_most`` is the tier
+    that is asked for at most, beside that of each claim: less than the policy allows, and never more.
     """
 
     viewer: str
     context: str
     claims: Sequence[Claim]
     requester: Requester
+    at_most: str | None = None
 
 
 class FoundViews(NamedTuple):
@@ -133,7 +135,10 @@ class DecisionEngine:
         moment = self.clock()
         now = int(moment)
         relations = [resolved[0] for resolved in self._resolve(request, lookup, now)]
-        answers = self.builder.answers(policy, request.viewer, request.context, lookup.views, relations, now=now)
+        limits = tier_limits(policy.table, request)
+        answers = self.builder.answers(
+            policy, request.viewer, request.context, lookup.views, relations, limits, now=now
+        )
         self.tallies.count(answers)
         allowed = self._limit(requester, profile_ids, answers, lookup.views, int(moment * 1e6)) if profile_ids else []
         return self.builder.finish(answers, allowed, requester.viewer_id, now=now)
@@ -149,12 +154,13 @@ class DecisionEngine:
         now = int(self.clock())
         explanations = []
         resolved = self._resolve(request, lookup, now)
-        for claim, view, (relation, because) in zip(request.claims, lookup.views, resolved, strict=True):
+        limits = tier_limits(policy.table, request) or [None] * len(request.claims)
+        for claim, view, (relation, because), limit in zip(request.claims, lookup.views, resolved, limits, strict=True):
             if not view.known:
                 explanations.append(not_explained(claim, "unknown-profile", because))
                 continue
             key = request.viewer, request.context, relation
-            inputs, table, outcome = evaluation = evaluate(policy, key, view, now)
+            inputs, table, outcome = evaluation = evaluate(policy, key, view, now).at_most(limit)
             renditions = shown_renditions(policy, evaluation, view)
             explanation = Explanation(
                 profile_id=claim.profile_id,
@@ -215,6 +221,26 @@ def check(table: Table, request: DecisionRequest) -> None:
             raise InvalidInput(f"{attribute} must be one of {', '.join(words)}", pointer=f"/{attribute}")
     if len(request.claims) > MAX_ITEMS:
         raise InvalidInput(f"at most {MAX_ITEMS} items", pointer="/items")
+    asked = [(request.at_most, "/at_most")]
+    asked += [(claim[3], f"/items/{number}/at_most") for number, claim in enumerate(request.claims) if claim[3]]
+    for tier, pointer in asked:
+        if tier is not None and tier not in table.tier_words:
+            raise InvalidInput(f"at_most must be one of {', '.join(table.tier_words)}", pointer=pointer)
+
+
+def tier_limits(table: Table, request: DecisionRequest) -> list[str | None] | None:
+    """Return the tier that is asked for at most of each claim, the stricter of its own and the request's.
+
+    None where nothing less is asked for than the policy allows.
+    """
+    whole = request.at_most
+    if whole is None and not any(claim[3] for claim in request.claims):
+        return None
+    strictest = {name: place for place, name in enumerate((NONE_TIER, *reversed(table.tier_words[1:])))}
+    return [
+        min((tier for tier in (claim[3], whole) if tier), key=strictest.__getitem__, default=None)
+        for claim in request.claims
+    ]
 
 
 def blocked_by(viewer_id: str | None, views: Sequence[ProfileView]) -> set[str]:

@@ -21,11 +21,15 @@ from nightlight_core.errors import Unavailable
 
 
 class Claim(NamedTuple):
-    """What a request says that a viewer is to a profile, and its proof if it has one."""
+    """What a request says that a viewer is to a profile, and its proof if it has one.
+
+    ``at_most`` is the tier that it asks for at most, whatever the policy allows; None asks for no less.
+    """
 
     profile_id: str
     relation: str
     proof: str | None = None
+    at_most: str | None = None
 
 
 class ResolvedRelation(NamedTuple):
@@ -111,7 +115,7 @@ class RelationResolver:
     def _by_proof(self, viewer_id: str | None, claim: Claim, now: int, since: Mapping[str, int]) -> ResolvedRelation:
         if viewer_id is None:
             return _NO_VIEWER
-        profile_id, relation, proof = claim
+        profile_id, relation, proof, _ = claim
         if proof is None:
             return ResolvedRelation(relation, _OWN_GRAPH) if self.vouches else _NO_PROOF
         good = verify_proof(self.keys, proof, viewer_id, profile_id, relation, now=now, leeway_s=self.leeway_s)

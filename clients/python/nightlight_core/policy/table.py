@@ -10,7 +10,7 @@ import math
 import sys
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -50,14 +50,16 @@ def none_because(rule: str) -> Outcome:
 
 
 DOUBT = none_because("doubt")
+# The rule that binds a tier where less was asked for than the policy allows.
+ASKED = "asked-for-less"
 
 
 class Table:
     """Every combination's outcome. Immutable; safe to share between threads."""
 
     __slots__ = (
-        "_columns", "_ladders", "_pick_column", "_pick_row", "_rows", "attributes", "besides", "cells", "digest",
-        "outcomes", "pixels", "replaced", "tiers",
+        "_columns", "_ladders", "_pick_column", "_pick_row", "_rows", "_tier_ranks", "attributes", "besides", "cells",
+        "digest", "outcomes", "pixels", "replaced", "tiers",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +82,7 @@ class Table:
         self.tiers = dict(tiers)
         self.pixels = {name: recipe.pixels for name, recipe in tiers.items()}
         self._ladders = _ladders(outcomes, self.pixels)
+        self._tier_ranks = {outcome.tier: outcome.rank[0] for outcome in outcomes}
         self.cells = cells
         names = tuple(self.attributes)
         split = _balanced(tuple(map(len, self.attributes.values())))
@@ -132,6 +135,25 @@ class Table:
     def ladder(self, tier: str) -> tuple[str, ...]:
         """Return a tier and those that protect more and are given somewhere, the most open first; empty for none."""
         return self._ladders.get(tier, ())
+
+    @property
+    def tier_words(self) -> tuple[str, ...]:
+        """Return the tiers that somebody may ask for at most: none, and those that are given somewhere."""
+        return (NONE_TIER, *self._ladders)
+
+    def at_most(self, outcome: Outcome, tier: str | None) -> Outcome:
+        """Return an outcome that opens no more than a tier that was asked for; None asks for nothing less.
+
+        A tier that this table never gives shows nothing.
+        """
+        if tier is None or tier == outcome.tier:
+            return outcome
+        if tier not in self._ladders:
+            return none_because(ASKED)
+        if tier not in self.ladder(outcome.tier):
+            return outcome
+        rank = self._tier_ranks[tier], *outcome.rank[1:]
+        return replace(outcome, rank=rank, tier=tier, rule=ASKED)
 
     def unknown_words(self, given: Mapping[str, str]) -> list[str]:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
