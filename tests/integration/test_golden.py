@@ -110,7 +110,7 @@ def test_with_a_stale_feed_nobody_is_more_than_a_stranger(over_http):
         for case in TABLE["cases"]:
             asked(decides, case)  # they are known, and then no look at the feed succeeds for long
         decides._terms = replace(decides._terms, stale_s=0.0)
-        for case in TABLE["cases"]:
+        for case in (case for case in TABLE["cases"] if not any("at_most" in item for item in case["items"])):
             for_strangers = {
                 item["profile_id"]: answer
                 for item, answer in zip(case["items"], case["answers"], strict=True)
