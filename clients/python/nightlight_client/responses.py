@@ -19,7 +19,7 @@ _CONSISTENCY = "nightlight-consistency"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer, read to its end. ``headers`` has its names in lower case."""
+    """One answer, read to its end. ``headers`` is asked by names in lower case."""
 
     status: int
     content: bytes

@@ -129,7 +129,7 @@ def _read(answer: urllib3.BaseHTTPResponse, end: float | None, most_bytes: int) 
         answer.close()  # what is left of it would be taken for the next answer
         raise
     answer.release_conn()
-    return Response(answer.status, bytes(body), {name.lower(): value for name, value in answer.headers.items()})
+    return Response(answer.status, bytes(body), answer.headers)
 
 
 def _kind(error: urllib3.exceptions.HTTPError) -> str:
