@@ -30,6 +30,7 @@ IDENTIFIERS = {
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}
 NO_IDS = {
+    "check",
     "close", "send", "policy_status", "policy_progress", "activate", "candidate", "withdraw_candidate", "emergency",
     "explain_policy", "delegated_keys",
 }  # fmt: skip
