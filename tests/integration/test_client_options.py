@@ -62,7 +62,7 @@ def call(request):
 @pytest.fixture
 def token(over_http):
     client, *_ = over_http
-    return client._token
+    return client._token()
 
 
 class _Proxy(BaseHTTPRequestHandler):
@@ -105,7 +105,7 @@ def test_a_client_that_is_set_up_right_is_told_who_it_is(call, over_http, token)
 )
 def test_a_token_that_does_not_count_or_opens_too_little_is_a_problem(call, over_http, token, scopes, status):
     with pytest.raises(Problem) as refused:
-        call(over_http[0].base_url, "check", *scopes, token=token or over_http[0]._token)
+        call(over_http[0].base_url, "check", *scopes, token=token or over_http[0]._token())
     assert refused.value.status == status
 
 

@@ -80,6 +80,7 @@ def test_a_backend_decides_over_http_and_by_itself_as_the_golden_table_says(back
     assert report["local"] == wanted
     assert report["http"] == report["later"] == wanted[0]
     assert report["fallback"] == [True, "data:image/webp;base64,"]
+    assert report["fake"] == ["tiny", "full"]
 
 
 def test_what_is_imported_costs_little_beside_what_backends_import_anyway(beside_pydantic, tmp_path):

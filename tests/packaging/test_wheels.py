@@ -76,7 +76,9 @@ def test_the_server_needs_the_client_of_its_own_version_and_the_client_needs_lit
     }
     assert {"heic", "jxl", "inventory", "pkcs11", "exchange", "report", "demo"} <= set(server.get_all("Provides-Extra"))
     assert [str(Requirement(text)) for text in client.get_all("Requires-Dist")] == [
+        "certifi>=2024.2.2",
         "httpx>=0.28",
+        "urllib3>=2.2",
         'cryptography>=44; extra == "local"',
     ]
 

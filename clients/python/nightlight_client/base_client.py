@@ -113,7 +113,7 @@ class BaseClient(Generic[TransportT]):
         self._conduct = Conduct(self.failures, options)
         self._own: TransportT = self._transport_class(self.base_url, options)
         self._carrier = options.carrier
-        self._token = token if callable(token) else checked_token(token)
+        self._token = _tokens(token)
         self._relation_keys = key_map(relation_keys)
         self._viewer_id = None if viewer_id is None else paths.part("viewer_id", viewer_id)
         self._budget_s = checked_budget(budget_s)
@@ -272,5 +272,12 @@ class BaseClient(Generic[TransportT]):
             raise ClientMisconfigured(f"this clock is {ahead_s:.0f} s ahead of the service's: no relation proof counts")
 
     def _headers(self, attempt: HttpAttempt) -> dict[str, str]:
-        token = self._token if isinstance(self._token, str) else checked_token(self._token())
-        return {"User-Agent": _AGENT, "Authorization": f"Bearer {token}", **attempt.request.headers}
+        return {"User-Agent": _AGENT, "Authorization": f"Bearer {self._token()}", **attempt.request.headers}
+
+
+def _tokens(token: str | Callable[[], str]) -> Callable[[], str]:
+    """Return what gives the token of each attempt; raises ClientMisconfigured, now for one that never changes."""
+    if callable(token):
+        return lambda: checked_token(token())
+    constant = checked_token(token)
+    return lambda: constant
