@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from service.problems import MEDIA_TYPE
 
@@ -45,6 +46,24 @@ _BEARER = {
 def request_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return what OpenAPI says of a body that the framework does not read."""
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+def inline_schema(adapter: TypeAdapter[Any], required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the JSON schema of a type whose parts stand where they are used; members of ``required`` are so too."""
+    schema = adapter.json_schema()
+    parts = schema.pop("$defs", {})
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return inlined(parts[value["$ref"].rpartition("/")[2]])
+            return {key: inlined(item) for key, item in value.items()}
+        return [inlined(item) for item in value] if isinstance(value, list) else value
+
+    whole: dict[str, Any] = inlined(schema)
+    if required:
+        whole["required"] = list(required)
+    return whole
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:

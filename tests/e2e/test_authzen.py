@@ -55,7 +55,7 @@ def test_a_batch_answers_as_decisions_do(stack, client, ask):
     decisions = client.decide("peer", "profile", asked, viewer_id="zen")
     for answer, decision in zip(answers, decisions, strict=True):
         assert answer["context"]["url"].split("?")[0] == decision.url.split("?")[0]
-        assert set(answer["context"]) == {"url", "expires_at", "blurhash", "capture"}
+        assert set(answer["context"]) == {"profile_id", "url", "expires_at", "blurhash", "capture"}
         assert answer["context"]["capture"] == decision.capture
         assert httpx.get(answer["context"]["url"]).status_code == 200
 

@@ -1,0 +1,293 @@
+"""What AuthZEN's entities mean here: the bodies of its requests, and each evaluation as a question for one profile.
+
+The specification is the OpenID Authorization API 1.0. Members that it or we do not know are ignored ("JSON
+Serialization"), and so are properties that no decision depends on. A member of null is as one that is not there.
+
+Bodies are typed dictionaries and not models: they are read five times as fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Required
+
+from pydantic import Field, StrictInt, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from nightlight.delivery.page_tokens import MAX_TOKEN_CHARS
+from nightlight_core.decisions.engine import MAX_ITEMS
+from nightlight_core.decisions.quotas import Requester
+from nightlight_core.decisions.relation_proofs import MAX_PROOF
+from nightlight_core.decisions.relation_resolver import Claim
+from service.answers import Word
+from service.profile_ids import AskedId, ProfileIdText
+
+if TYPE_CHECKING:
+    from nightlight.settings.viewers import AuthZenSettings
+
+Name = Annotated[str, Field(max_length=256)]
+Semantic = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
+BAD_REQUEST, UNKNOWN = 400, 404
+
+
+class SubjectProperties(TypedDict, total=False):
+    """What is assured of the viewer, and where they come from; others are ignored."""
+
+    viewer: Word | None
+    network: ProfileIdText | None
+
+
+class SoughtSubject(TypedDict, total=False):
+    """The viewers that are sought."""
+
+    type: Required[Name]
+    properties: SubjectProperties | None
+
+
+class Subject(SoughtSubject):
+    """The viewer; ``id`` is the platform's own."""
+
+    id: Required[ProfileIdText]
+
+
+class ResourceProperties(TypedDict, total=False):
+    """What the viewer is to the profile, and the proof of it; others are ignored."""
+
+    relation: Word | None
+    proof: Annotated[str, Field(min_length=1, max_length=MAX_PROOF)] | None
+
+
+class SoughtResource(TypedDict, total=False):
+    """The profiles that are sought."""
+
+    type: Required[Name]
+    properties: ResourceProperties | None
+
+
+class Resource(SoughtResource):
+    """A profile."""
+
+    id: Required[AskedId]
+
+
+class Action(TypedDict, total=False):
+    """What is to be done; its properties are ignored."""
+
+    name: Required[Name]
+    properties: dict[str, Any] | None
+
+
+class Surroundings(TypedDict, total=False):
+    """Where the picture is shown: a word of the policy's vocabulary; other members are ignored."""
+
+    context: Word | None
+
+
+class Evaluation(TypedDict, total=False):
+    """One evaluation; in a batch, what it leaves out is as beside the list."""
+
+    subject: Subject | None
+    action: Action | None
+    resource: Resource | None
+    context: Surroundings | None
+
+
+class Options(TypedDict, total=False):
+    """How a batch is answered; others are ignored."""
+
+    evaluations_semantic: Semantic | None
+
+
+class Batch(Evaluation, total=False):
+    """Several evaluations, or one."""
+
+    evaluations: Annotated[list[Evaluation] | None, Field(max_length=MAX_ITEMS)]
+    options: Options | None
+
+
+class LenientBatch(Evaluation, total=False):
+    """The same, where an evaluation may be anything: one that does not fit is answered, and not refused."""
+
+    evaluations: Annotated[list[Any] | None, Field(max_length=MAX_ITEMS)]
+    options: Options | None
+
+
+class PageRequest(TypedDict, total=False):
+    """Which part of the results: ``token`` is the ``next_token`` of the page before, and all else as it was there."""
+
+    token: Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARS)] | None
+    limit: Annotated[StrictInt, Field(ge=0, le=2**53)] | None
+    properties: dict[str, Any] | None
+
+
+class SubjectSearch(TypedDict, total=False):
+    """What asks which viewers may do this to a profile's picture."""
+
+    subject: Required[SoughtSubject]
+    action: Required[Action]
+    resource: Required[Resource]
+    context: Surroundings | None
+    page: PageRequest | None
+
+
+class ResourceSearch(TypedDict, total=False):
+    """What asks to which profiles' pictures a viewer may do this."""
+
+    subject: Required[Subject]
+    action: Required[Action]
+    resource: Required[SoughtResource]
+    context: Surroundings | None
+    page: PageRequest | None
+
+
+class ActionSearch(TypedDict, total=False):
+    """What asks what a viewer may do to a profile's picture."""
+
+    subject: Required[Subject]
+    resource: Required[Resource]
+    context: Surroundings | None
+    page: PageRequest | None
+
+
+EVALUATION, BATCH, LENIENT_BATCH = TypeAdapter(Evaluation), TypeAdapter(Batch), TypeAdapter(LenientBatch)
+SUBJECT_SEARCH, RESOURCE_SEARCH = TypeAdapter(SubjectSearch), TypeAdapter(ResourceSearch)
+ACTION_SEARCH = TypeAdapter(ActionSearch)
+
+
+class Fault(NamedTuple):
+    """Why one evaluation cannot be made: the status that HTTP has for it, a text, and the place in the evaluation."""
+
+    status: int
+    message: str
+    pointer: str = ""
+
+
+class Asked(NamedTuple):
+    """Who asks and where: what is assured of the viewer, the place, and the viewer."""
+
+    viewer: str
+    context: str
+    requester: Requester
+
+
+class Question(NamedTuple):
+    """One evaluation in the words of the policy; those with the same ``asked`` are decided together."""
+
+    asked: Asked
+    claim: Claim
+
+
+def read_batch(data: bytes | str) -> tuple[Evaluation, list[Evaluation | Fault], Semantic]:
+    """Return what evaluations leave out, the evaluations, and how many are to be answered.
+
+    Raises ValidationError. An evaluation that does not fit is a Fault: every other is read as if it were not there.
+    """
+    try:
+        batch = BATCH.validate_json(data)
+        evaluations: Sequence[Evaluation | Fault] = batch.get("evaluations") or ()
+    except ValidationError:
+        lenient = LENIENT_BATCH.validate_json(data)
+        evaluations = [_by_itself(value) for value in lenient.get("evaluations") or ()]
+        batch = Batch(**{**lenient, "evaluations": None})
+    semantic = (batch.get("options") or {}).get("evaluations_semantic")
+    return batch, list(evaluations), semantic or "execute_all"
+
+
+def _by_itself(value: object) -> Evaluation | Fault:
+    try:
+        return EVALUATION.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return Fault(BAD_REQUEST, first["msg"], "".join(f"/{part}" for part in first["loc"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignVocabulary:
+    """The words of those who ask, and ours for each; for a word that is not there, methods return None."""
+
+    subjects: Mapping[str, str]
+    resources: Mapping[str, str]
+    actions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, settings: AuthZenSettings) -> ForeignVocabulary:
+        """Return the vocabulary that the settings say."""
+        return cls(settings.subject_types, settings.resource_types, settings.actions)
+
+    def viewer(self, subject: SoughtSubject) -> str | None:
+        """Return what is assured of a subject."""
+        word = self.subjects.get(subject["type"])
+        properties = subject.get("properties")
+        return word and ((properties and properties.get("viewer")) or word)
+
+    def relation(self, resource: SoughtResource) -> str | None:
+        """Return what is claimed of a resource."""
+        word = self.resources.get(resource["type"])
+        properties = resource.get("properties")
+        return word and ((properties and properties.get("relation")) or word)
+
+    def context(self, action: str, surroundings: Surroundings | None) -> str | None:
+        """Return where an action would show the picture."""
+        word = self.actions.get(action)
+        return word and ((surroundings and surroundings.get("context")) or word)
+
+    def claim(self, resource: Resource) -> Claim | None:
+        """Return what is claimed of a resource, with its proof."""
+        relation, properties = self.relation(resource), resource.get("properties")
+        return Claim(resource["id"], relation, properties.get("proof") if properties else None) if relation else None
+
+    def asked(self, subject: Subject, action: Action, surroundings: Surroundings | None, tenant: str) -> Asked | Fault:
+        """Return who asks and where."""
+        viewer, context = self.viewer(subject), self.context(action["name"], surroundings)
+        if viewer is None:
+            return _unknown("/subject/type")
+        if context is None:
+            return _unknown("/action/name")
+        return Asked(viewer, context, requester_of(subject, tenant))
+
+
+class Questions:
+    """Makes evaluations of one request into questions; what they share is looked up once."""
+
+    def __init__(self, words: ForeignVocabulary, defaults: Evaluation, tenant: str) -> None:
+        """Take what is whole in ``defaults`` for what an evaluation leaves out; ``tenant`` is the caller."""
+        self._words, self._defaults, self._tenant = words, defaults, tenant
+        self._shared = self._asked(defaults)
+        resource = defaults.get("resource")
+        self._claim = self._claimed(resource) if resource else Fault(BAD_REQUEST, "Field required", "/resource")
+
+    def question(self, evaluation: Evaluation | Fault) -> Question | Fault:
+        """Return one evaluation as a question, or what is wrong with it."""
+        if isinstance(evaluation, Fault):
+            return evaluation
+        own = evaluation.get("subject") or evaluation.get("action") or evaluation.get("context")
+        asked = self._asked({**self._defaults, **_without_nulls(evaluation)}) if own else self._shared
+        resource = evaluation.get("resource")
+        claim = self._claimed(resource) if resource else self._claim
+        if isinstance(asked, Fault):
+            return asked
+        return claim if isinstance(claim, Fault) else Question(asked, claim)
+
+    def _asked(self, evaluation: Evaluation) -> Asked | Fault:
+        subject, action = evaluation.get("subject"), evaluation.get("action")
+        if not subject or not action:
+            return Fault(BAD_REQUEST, "Field required", "/action" if subject else "/subject")
+        return self._words.asked(subject, action, evaluation.get("context"), self._tenant)
+
+    def _claimed(self, resource: Resource) -> Claim | Fault:
+        return self._words.claim(resource) or _unknown("/resource/type")
+
+
+def _without_nulls(evaluation: Evaluation) -> Evaluation:
+    return {name: value for name, value in evaluation.items() if value is not None}  # type: ignore[return-value]
+
+
+def _unknown(pointer: str) -> Fault:
+    return Fault(UNKNOWN, "this word is not known here", pointer)
+
+
+def requester_of(subject: Subject, tenant: str) -> Requester:
+    """Return who asks."""
+    properties = subject.get("properties")
+    return Requester(subject["id"], properties.get("network") if properties else None, tenant)
