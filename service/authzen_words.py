@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Name = Annotated[str, Field(max_length=256)]
 Semantic = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
 BAD_REQUEST, UNKNOWN = 400, 404
+# In place of the pattern, which is long: a batch may have 500 of them.
+_NO_ID = "Some characters cannot stand in an id"
 
 
 class SubjectProperties(TypedDict, total=False):
@@ -199,7 +201,8 @@ def _by_itself(value: object) -> Evaluation | Fault:
         return EVALUATION.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return Fault(BAD_REQUEST, first["msg"], "".join(f"/{part}" for part in first["loc"]))
+        message = _NO_ID if first["type"] == "string_pattern_mismatch" else first["msg"]
+        return Fault(BAD_REQUEST, message, "".join(f"/{part}" for part in first["loc"]))
 
 
 @dataclass(frozen=True, slots=True)
