@@ -26,15 +26,18 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.delivery import HOT, serving
+from bench.delivery import HOT, ROOT, serving
 from bench.load import request, rounds
 from bench.profiles import fill
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
+from nightlight.policy.compile import compile_folder
 from nightlight_core.decisions.relation_proofs import issue_proof
 
 BODIES = 40
+# Whom one viewer looks at, again and again: as many pictures as the policy gives a stranger at once, or fewer.
+FRIENDS = 80
 WANTED_PER_S = 100_000
 SHAPES = ("stranger", "connection", "each with its own subject")
 
@@ -46,8 +49,9 @@ def pairs(folder, shape, batch):
     bodies = []
     for number in range(BODIES):
         viewer, items, evaluations = f"v-{number}", [], []
+        pool = drawn.sample(range(HOT), FRIENDS)
         for _ in range(batch):
-            profile_id = f"p-{drawn.randrange(HOT)}"
+            profile_id = f"p-{drawn.choice(pool)}"
             item = {"profile_id": profile_id, "relation": relation}
             resource = {"type": "profile", "id": profile_id}
             if relation != "stranger":
@@ -103,7 +107,7 @@ def main():
         url = f"sqlite:///{folder}/catalogue.sqlite3"
         catalogue = Catalogue(url)
         migrate.upgrade(catalogue.engine)
-        fill(catalogue, options.profiles)
+        fill(catalogue, options.profiles, compile_folder(ROOT / "policies").table.tiers)
         with serving(folder, url) as (process, port):
             for shape, batch, decisions, evaluations, ratio in measured(options, process, port, folder):
                 theirs, ours = 1000 * batch / decisions, 1000 * batch / evaluations

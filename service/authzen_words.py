@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Name = Annotated[str, Field(max_length=256)]
 Semantic = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
 BAD_REQUEST, UNKNOWN = 400, 404
+# Of the names of these types in the OpenAPI document.
+PREFIX = "AuthZen"
 # In place of the pattern, which is long: a batch may have 500 of them.
 _NO_ID = "Some characters cannot stand in an id"
 
@@ -108,10 +110,15 @@ class Batch(Evaluation, total=False):
     options: Options | None
 
 
-class LenientBatch(Evaluation, total=False):
-    """The same, where an evaluation may be anything: one that does not fit is answered, and not refused."""
+_Anything = Annotated[
+    Any, Field(description="As the body of `/access/v1/evaluation`; what it leaves out is as beside the list.")
+]
 
-    evaluations: Annotated[list[Any] | None, Field(max_length=MAX_ITEMS)]
+
+class LenientBatch(Evaluation, total=False):
+    """Several evaluations, or one. Those of the list may be anything: one that does not fit is denied by itself."""
+
+    evaluations: Annotated[list[_Anything] | None, Field(max_length=MAX_ITEMS)]
     options: Options | None
 
 
@@ -237,8 +244,12 @@ class ForeignVocabulary:
 
     def claim(self, resource: Resource) -> Claim | None:
         """Return what is claimed of a resource, with its proof."""
-        relation, properties = self.relation(resource), resource.get("properties")
-        return Claim(resource["id"], relation, properties.get("proof") if properties else None) if relation else None
+        word, properties = self.resources.get(resource["type"]), resource.get("properties")
+        if word is None:
+            return None
+        if not properties:
+            return Claim(resource["id"], word)
+        return Claim(resource["id"], properties.get("relation") or word, properties.get("proof"))
 
     def asked(self, subject: Subject, action: Action, surroundings: Surroundings | None, tenant: str) -> Asked | Fault:
         """Return who asks and where."""

@@ -32,6 +32,7 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_PARTS = "$defs"
 _METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
 _PUBLIC = ("/a/", "/.well-known/", "/v1/c2pa/services/")
 _BEARER = {
@@ -48,22 +49,14 @@ def request_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
-def inline_schema(adapter: TypeAdapter[Any], required: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the JSON schema of a type whose parts stand where they are used; members of ``required`` are so too."""
-    schema = adapter.json_schema()
-    parts = schema.pop("$defs", {})
+def body_schema(adapter: TypeAdapter[Any], prefix: str, required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the JSON schema of a body that the framework does not read; its parts are put among the components.
 
-    def inlined(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "$ref" in value:
-                return inlined(parts[value["$ref"].rpartition("/")[2]])
-            return {key: inlined(item) for key, item in value.items()}
-        return [inlined(item) for item in value] if isinstance(value, list) else value
-
-    whole: dict[str, Any] = inlined(schema)
-    if required:
-        whole["required"] = list(required)
-    return whole
+    ``prefix`` is what their names begin with there; members of ``required`` are so too.
+    """
+    schema = adapter.json_schema(ref_template=f"#/components/schemas/{prefix}{{model}}")
+    schema[_PARTS] = {f"{prefix}{name}": part for name, part in schema.get(_PARTS, {}).items()}
+    return {**schema, "required": list(required)} if required else schema
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
@@ -86,6 +79,8 @@ def _completed(document_: dict[str, Any]) -> dict[str, Any]:
     document_["components"]["securitySchemes"] = {"bearer": _BEARER}
     for path, item in document_["paths"].items():
         for operation in (item[method] for method in _METHODS & item.keys()):
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                schemas.update(body["schema"].pop(_PARTS, {}))
             responses = operation["responses"]
             responses.pop("422", None)
             content = {MEDIA_TYPE: {"schema": _REFERENCE}}

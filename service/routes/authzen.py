@@ -36,6 +36,7 @@ from service.authzen_words import (
     BAD_REQUEST,
     EVALUATION,
     LENIENT_BATCH,
+    PREFIX,
     Asked,
     Evaluation,
     Fault,
@@ -45,7 +46,7 @@ from service.authzen_words import (
     read_batch,
 )
 from service.json_body import JSON, read_json
-from service.openapi import inline_schema, request_body
+from service.openapi import body_schema, request_body
 from service.routes.decisions import DecisionAnswer, representation
 
 router = APIRouter(prefix="/access/v1", tags=["authzen"], route_class=ScopedRoute)
@@ -116,7 +117,7 @@ def _is_plain_json(content_type: str) -> bool:
 @router.post(
     "/evaluation",
     response_model=EvaluationAnswer,
-    openapi_extra=request_body(JSON, inline_schema(EVALUATION, required=("subject", "action", "resource"))),
+    openapi_extra=request_body(JSON, body_schema(EVALUATION, PREFIX, required=("subject", "action", "resource"))),
 )
 @requires(TokenScope.DECIDE)
 @as_specified
@@ -128,7 +129,7 @@ async def evaluation(request: Request) -> Response:
 @router.post(
     "/evaluations",
     response_model=EvaluationsAnswer | EvaluationAnswer,
-    openapi_extra=request_body(JSON, inline_schema(LENIENT_BATCH)),
+    openapi_extra=request_body(JSON, body_schema(LENIENT_BATCH, PREFIX)),
 )
 @requires(TokenScope.DECIDE)
 @as_specified

@@ -28,6 +28,7 @@ from service.answers import json_response, services
 from service.auth import ScopedRoute, caller, requires
 from service.authzen_words import (
     ACTION_SEARCH,
+    PREFIX,
     RESOURCE_SEARCH,
     SUBJECT_SEARCH,
     PageRequest,
@@ -35,7 +36,7 @@ from service.authzen_words import (
     requester_of,
 )
 from service.json_body import JSON
-from service.openapi import inline_schema, request_body
+from service.openapi import body_schema, request_body
 from service.routes.authzen import as_specified, authzen_body, vocabulary
 
 router = APIRouter(prefix="/access/v1/search", tags=["authzen"], route_class=ScopedRoute)
@@ -91,7 +92,7 @@ class _Asked(NamedTuple):
 
 
 @router.post(
-    "/resource", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, inline_schema(RESOURCE_SEARCH))
+    "/resource", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, body_schema(RESOURCE_SEARCH, PREFIX))
 )
 @requires(TokenScope.SEARCH)
 @as_specified
@@ -110,7 +111,9 @@ async def search_resource(request: Request) -> Response:
     return _entities(request, asked, body["resource"]["type"], page)
 
 
-@router.post("/subject", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, inline_schema(SUBJECT_SEARCH)))
+@router.post(
+    "/subject", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, body_schema(SUBJECT_SEARCH, PREFIX))
+)
 @requires(TokenScope.SEARCH)
 @as_specified
 async def search_subject(request: Request) -> Response:
@@ -128,7 +131,9 @@ async def search_subject(request: Request) -> Response:
     return _entities(request, asked, body["subject"]["type"], page)
 
 
-@router.post("/action", response_model=ActionsAnswer, openapi_extra=request_body(JSON, inline_schema(ACTION_SEARCH)))
+@router.post(
+    "/action", response_model=ActionsAnswer, openapi_extra=request_body(JSON, body_schema(ACTION_SEARCH, PREFIX))
+)
 @requires(TokenScope.SEARCH)
 @as_specified
 async def search_action(request: Request) -> Response:
