@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 Name = Annotated[str, Field(max_length=256)]
 Semantic = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
 BAD_REQUEST, UNKNOWN = 400, 404
-# Of the names of these types in the OpenAPI document.
-PREFIX = "AuthZen"
 # In place of the pattern, which is long: a batch may have 500 of them.
 _NO_ID = "Some characters cannot stand in an id"
 
@@ -49,7 +47,7 @@ class SoughtSubject(TypedDict, total=False):
     properties: SubjectProperties | None
 
 
-class Subject(SoughtSubject):
+class AuthZenSubject(SoughtSubject):
     """The viewer; ``id`` is the platform's own."""
 
     id: Required[ProfileIdText]
@@ -69,45 +67,45 @@ class SoughtResource(TypedDict, total=False):
     properties: ResourceProperties | None
 
 
-class Resource(SoughtResource):
+class AuthZenResource(SoughtResource):
     """A profile."""
 
     id: Required[AskedId]
 
 
-class Action(TypedDict, total=False):
+class AuthZenAction(TypedDict, total=False):
     """What is to be done; its properties are ignored."""
 
     name: Required[Name]
     properties: dict[str, Any] | None
 
 
-class Surroundings(TypedDict, total=False):
+class AuthZenContext(TypedDict, total=False):
     """Where the picture is shown: a word of the policy's vocabulary; other members are ignored."""
 
     context: Word | None
 
 
-class Evaluation(TypedDict, total=False):
+class AuthZenEvaluation(TypedDict, total=False):
     """One evaluation; in a batch, what it leaves out is as beside the list."""
 
-    subject: Subject | None
-    action: Action | None
-    resource: Resource | None
-    context: Surroundings | None
+    subject: AuthZenSubject | None
+    action: AuthZenAction | None
+    resource: AuthZenResource | None
+    context: AuthZenContext | None
 
 
-class Options(TypedDict, total=False):
+class EvaluationOptions(TypedDict, total=False):
     """How a batch is answered; others are ignored."""
 
     evaluations_semantic: Semantic | None
 
 
-class Batch(Evaluation, total=False):
+class EvaluationBatch(AuthZenEvaluation, total=False):
     """Several evaluations, or one."""
 
-    evaluations: Annotated[list[Evaluation] | None, Field(max_length=MAX_ITEMS)]
-    options: Options | None
+    evaluations: Annotated[list[AuthZenEvaluation] | None, Field(max_length=MAX_ITEMS)]
+    options: EvaluationOptions | None
 
 
 _Anything = Annotated[
@@ -115,11 +113,11 @@ _Anything = Annotated[
 ]
 
 
-class LenientBatch(Evaluation, total=False):
+class LenientBatch(AuthZenEvaluation, total=False):
     """Several evaluations, or one. Those of the list may be anything: one that does not fit is denied by itself."""
 
     evaluations: Annotated[list[_Anything] | None, Field(max_length=MAX_ITEMS)]
-    options: Options | None
+    options: EvaluationOptions | None
 
 
 class PageRequest(TypedDict, total=False):
@@ -134,32 +132,36 @@ class SubjectSearch(TypedDict, total=False):
     """What asks which viewers may do this to a profile's picture."""
 
     subject: Required[SoughtSubject]
-    action: Required[Action]
-    resource: Required[Resource]
-    context: Surroundings | None
+    action: Required[AuthZenAction]
+    resource: Required[AuthZenResource]
+    context: AuthZenContext | None
     page: PageRequest | None
 
 
 class ResourceSearch(TypedDict, total=False):
     """What asks to which profiles' pictures a viewer may do this."""
 
-    subject: Required[Subject]
-    action: Required[Action]
+    subject: Required[AuthZenSubject]
+    action: Required[AuthZenAction]
     resource: Required[SoughtResource]
-    context: Surroundings | None
+    context: AuthZenContext | None
     page: PageRequest | None
 
 
 class ActionSearch(TypedDict, total=False):
     """What asks what a viewer may do to a profile's picture."""
 
-    subject: Required[Subject]
-    resource: Required[Resource]
-    context: Surroundings | None
+    subject: Required[AuthZenSubject]
+    resource: Required[AuthZenResource]
+    context: AuthZenContext | None
     page: PageRequest | None
 
 
-EVALUATION, BATCH, LENIENT_BATCH = TypeAdapter(Evaluation), TypeAdapter(Batch), TypeAdapter(LenientBatch)
+EVALUATION, BATCH, LENIENT_BATCH = (
+    TypeAdapter(AuthZenEvaluation),
+    TypeAdapter(EvaluationBatch),
+    TypeAdapter(LenientBatch),
+)
 SUBJECT_SEARCH, RESOURCE_SEARCH = TypeAdapter(SubjectSearch), TypeAdapter(ResourceSearch)
 ACTION_SEARCH = TypeAdapter(ActionSearch)
 
@@ -187,23 +189,23 @@ class Question(NamedTuple):
     claim: Claim
 
 
-def read_batch(data: bytes | str) -> tuple[Evaluation, list[Evaluation | Fault], Semantic]:
+def read_batch(data: bytes | str) -> tuple[AuthZenEvaluation, list[AuthZenEvaluation | Fault], Semantic]:
     """Return what evaluations leave out, the evaluations, and how many are to be answered.
 
     Raises ValidationError. An evaluation that does not fit is a Fault: every other is read as if it were not there.
     """
     try:
         batch = BATCH.validate_json(data)
-        evaluations: Sequence[Evaluation | Fault] = batch.get("evaluations") or ()
+        evaluations: Sequence[AuthZenEvaluation | Fault] = batch.get("evaluations") or ()
     except ValidationError:
         lenient = LENIENT_BATCH.validate_json(data)
         evaluations = [_by_itself(value) for value in lenient.get("evaluations") or ()]
-        batch = Batch(**{**lenient, "evaluations": None})
+        batch = EvaluationBatch(**{**lenient, "evaluations": None})
     semantic = (batch.get("options") or {}).get("evaluations_semantic")
     return batch, list(evaluations), semantic or "execute_all"
 
 
-def _by_itself(value: object) -> Evaluation | Fault:
+def _by_itself(value: object) -> AuthZenEvaluation | Fault:
     try:
         return EVALUATION.validate_python(value)
     except ValidationError as error:
@@ -221,7 +223,7 @@ class ForeignVocabulary:
     actions: Mapping[str, str]
 
     @classmethod
-    def of(cls, settings: AuthZenSettings) -> ForeignVocabulary:
+    def from_settings(cls, settings: AuthZenSettings) -> ForeignVocabulary:
         """Return the vocabulary that the settings say."""
         return cls(settings.subject_types, settings.resource_types, settings.actions)
 
@@ -237,12 +239,12 @@ class ForeignVocabulary:
         properties = resource.get("properties")
         return word and ((properties and properties.get("relation")) or word)
 
-    def context(self, action: str, surroundings: Surroundings | None) -> str | None:
+    def context(self, action: str, surroundings: AuthZenContext | None) -> str | None:
         """Return where an action would show the picture."""
         word = self.actions.get(action)
         return word and ((surroundings and surroundings.get("context")) or word)
 
-    def claim(self, resource: Resource) -> Claim | None:
+    def claim(self, resource: AuthZenResource) -> Claim | None:
         """Return what is claimed of a resource, with its proof."""
         word, properties = self.resources.get(resource["type"]), resource.get("properties")
         if word is None:
@@ -251,7 +253,9 @@ class ForeignVocabulary:
             return Claim(resource["id"], word)
         return Claim(resource["id"], properties.get("relation") or word, properties.get("proof"))
 
-    def asked(self, subject: Subject, action: Action, surroundings: Surroundings | None, tenant: str) -> Asked | Fault:
+    def asked(
+        self, subject: AuthZenSubject, action: AuthZenAction, surroundings: AuthZenContext | None, tenant: str
+    ) -> Asked | Fault:
         """Return who asks and where."""
         viewer, context = self.viewer(subject), self.context(action["name"], surroundings)
         if viewer is None:
@@ -264,14 +268,14 @@ class ForeignVocabulary:
 class Questions:
     """Makes evaluations of one request into questions; what they share is looked up once."""
 
-    def __init__(self, words: ForeignVocabulary, defaults: Evaluation, tenant: str) -> None:
+    def __init__(self, words: ForeignVocabulary, defaults: AuthZenEvaluation, tenant: str) -> None:
         """Take what is whole in ``defaults`` for what an evaluation leaves out; ``tenant`` is the caller."""
         self._words, self._defaults, self._tenant = words, defaults, tenant
         self._shared = self._asked(defaults)
         resource = defaults.get("resource")
         self._claim = self._claimed(resource) if resource else Fault(BAD_REQUEST, "Field required", "/resource")
 
-    def question(self, evaluation: Evaluation | Fault) -> Question | Fault:
+    def question(self, evaluation: AuthZenEvaluation | Fault) -> Question | Fault:
         """Return one evaluation as a question, or what is wrong with it."""
         if isinstance(evaluation, Fault):
             return evaluation
@@ -283,17 +287,17 @@ class Questions:
             return asked
         return claim if isinstance(claim, Fault) else Question(asked, claim)
 
-    def _asked(self, evaluation: Evaluation) -> Asked | Fault:
+    def _asked(self, evaluation: AuthZenEvaluation) -> Asked | Fault:
         subject, action = evaluation.get("subject"), evaluation.get("action")
         if not subject or not action:
             return Fault(BAD_REQUEST, "Field required", "/action" if subject else "/subject")
         return self._words.asked(subject, action, evaluation.get("context"), self._tenant)
 
-    def _claimed(self, resource: Resource) -> Claim | Fault:
+    def _claimed(self, resource: AuthZenResource) -> Claim | Fault:
         return self._words.claim(resource) or _unknown("/resource/type")
 
 
-def _without_nulls(evaluation: Evaluation) -> Evaluation:
+def _without_nulls(evaluation: AuthZenEvaluation) -> AuthZenEvaluation:
     return {name: value for name, value in evaluation.items() if value is not None}  # type: ignore[return-value]
 
 
@@ -301,7 +305,7 @@ def _unknown(pointer: str) -> Fault:
     return Fault(UNKNOWN, "this word is not known here", pointer)
 
 
-def requester_of(subject: Subject, tenant: str) -> Requester:
+def requester_of(subject: AuthZenSubject, tenant: str) -> Requester:
     """Return who asks."""
     properties = subject.get("properties")
     return Requester(subject["id"], properties.get("network") if properties else None, tenant)

@@ -49,13 +49,12 @@ def request_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
-def body_schema(adapter: TypeAdapter[Any], prefix: str, required: Sequence[str] = ()) -> dict[str, Any]:
+def body_schema(adapter: TypeAdapter[Any], required: Sequence[str] = ()) -> dict[str, Any]:
     """Return the JSON schema of a body that the framework does not read; its parts are put among the components.
 
-    ``prefix`` is what their names begin with there; members of ``required`` are so too.
+    Members of ``required`` are so too.
     """
-    schema = adapter.json_schema(ref_template=f"#/components/schemas/{prefix}{{model}}")
-    schema[_PARTS] = {f"{prefix}{name}": part for name, part in schema.get(_PARTS, {}).items()}
+    schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
     return {**schema, "required": list(required)} if required else schema
 
 

@@ -36,9 +36,8 @@ from service.authzen_words import (
     BAD_REQUEST,
     EVALUATION,
     LENIENT_BATCH,
-    PREFIX,
     Asked,
-    Evaluation,
+    AuthZenEvaluation,
     Fault,
     ForeignVocabulary,
     Question,
@@ -117,19 +116,19 @@ def _is_plain_json(content_type: str) -> bool:
 @router.post(
     "/evaluation",
     response_model=EvaluationAnswer,
-    openapi_extra=request_body(JSON, body_schema(EVALUATION, PREFIX, required=("subject", "action", "resource"))),
+    openapi_extra=request_body(JSON, body_schema(EVALUATION, required=("subject", "action", "resource"))),
 )
 @requires(TokenScope.DECIDE)
 @as_specified
 async def evaluation(request: Request) -> Response:
     """Say whether a viewer may see a profile's picture, and which."""
-    return await _one(request, await authzen_body(request, EVALUATION.validate_json))
+    return await _single(request, await authzen_body(request, EVALUATION.validate_json))
 
 
 @router.post(
     "/evaluations",
     response_model=EvaluationsAnswer | EvaluationAnswer,
-    openapi_extra=request_body(JSON, body_schema(LENIENT_BATCH, PREFIX)),
+    openapi_extra=request_body(JSON, body_schema(LENIENT_BATCH)),
 )
 @requires(TokenScope.DECIDE)
 @as_specified
@@ -140,19 +139,19 @@ async def evaluations(request: Request) -> Response:
     """
     defaults, batch, semantic = await authzen_body(request, read_batch)
     if not batch:
-        return await _one(request, defaults)
+        return await _single(request, defaults)
     questions = Questions(vocabulary(request), defaults, caller(request).subject)
-    asked = [questions.question(one) for one in batch]
+    asked = [questions.question(evaluation_) for evaluation_ in batch]
     decided = await _decided_until(request, asked, last=_LAST.get(semantic))
     return json_response(b'{"evaluations":[' + b",".join(map(_encoded, decided, range(len(decided)))) + b"]}")
 
 
 def vocabulary(request: Request) -> ForeignVocabulary:
     """Return the words that the settings give."""
-    return ForeignVocabulary.of(services(request).settings.authzen)
+    return ForeignVocabulary.from_settings(services(request).settings.authzen)
 
 
-async def _one(request: Request, body: Evaluation) -> Response:
+async def _single(request: Request, body: AuthZenEvaluation) -> Response:
     questions = Questions(vocabulary(request), body, caller(request).subject)
     (decided,) = await _decided(request, [questions.question({})])
     if isinstance(decided, Fault) and decided.status == BAD_REQUEST:
@@ -199,12 +198,15 @@ async def _decided(request: Request, questions: Sequence[Question | Fault]) -> S
             numbers, claims = groups.setdefault(before, ([], []))
         numbers.append(number)
         claims.append(question.claim)
-    asked = [DecisionRequest(viewer, place, of[1], requester) for (viewer, place, requester), of in groups.items()]
+    asked = [
+        DecisionRequest(viewer, context, claims, requester)
+        for (viewer, context, requester), (_, claims) in groups.items()
+    ]
     service = services(request).decisions
-    found = [service.try_cached(group) if len(asked) <= _AT_ONCE else None for group in asked]
-    left = [group for group, decisions in zip(asked, found, strict=True) if decisions is None]
+    cached = [service.try_cached(group) if len(asked) <= _AT_ONCE else None for group in asked]
+    left = [group for group, decisions in zip(asked, cached, strict=True) if decisions is None]
     waited = iter(await run_in_threadpool(_waited_for, service, left) if left else ())
-    for (numbers, _), decisions in zip(groups.values(), found, strict=True):
+    for (numbers, _), decisions in zip(groups.values(), cached, strict=True):
         answers.update(zip(numbers, next(waited) if decisions is None else decisions, strict=True))
     return [answers[number] for number in range(len(questions))]
 

@@ -21,14 +21,13 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.flows.decisions.search import MOST, SearchPage, Stretch
+from nightlight.flows.decisions.search import MOST, PageBounds, SearchPage
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.errors import InvalidInput
 from service.answers import json_response, services
 from service.auth import ScopedRoute, caller, requires
 from service.authzen_words import (
     ACTION_SEARCH,
-    PREFIX,
     RESOURCE_SEARCH,
     SUBJECT_SEARCH,
     PageRequest,
@@ -87,13 +86,11 @@ class _Asked(NamedTuple):
     after: str
 
     @property
-    def stretch(self) -> Stretch:
-        return Stretch(self.after, MOST if self.limit is None else min(self.limit, MOST))
+    def bounds(self) -> PageBounds:
+        return PageBounds(self.after, MOST if self.limit is None else min(self.limit, MOST))
 
 
-@router.post(
-    "/resource", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, body_schema(RESOURCE_SEARCH, PREFIX))
-)
+@router.post("/resource", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, body_schema(RESOURCE_SEARCH)))
 @requires(TokenScope.SEARCH)
 @as_specified
 async def search_resource(request: Request) -> Response:
@@ -107,13 +104,11 @@ async def search_resource(request: Request) -> Response:
         return _entities(request, asked, body["resource"]["type"], SearchPage([], None))
     requester = requester_of(body["subject"], caller(request).subject)
     search = services(request).search.profiles
-    page = await run_in_threadpool(search, viewer, context, relation, requester, asked.stretch)
+    page = await run_in_threadpool(search, viewer, context, relation, requester, asked.bounds)
     return _entities(request, asked, body["resource"]["type"], page)
 
 
-@router.post(
-    "/subject", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, body_schema(SUBJECT_SEARCH, PREFIX))
-)
+@router.post("/subject", response_model=EntitiesAnswer, openapi_extra=request_body(JSON, body_schema(SUBJECT_SEARCH)))
 @requires(TokenScope.SEARCH)
 @as_specified
 async def search_subject(request: Request) -> Response:
@@ -127,13 +122,11 @@ async def search_subject(request: Request) -> Response:
         return _entities(request, asked, body["subject"]["type"], SearchPage([], None))
     requester = _nobody(body["subject"], caller(request).subject)
     search = services(request).search.viewers
-    page = await run_in_threadpool(search, viewer, context, claim, requester, asked.stretch)
+    page = await run_in_threadpool(search, viewer, context, claim, requester, asked.bounds)
     return _entities(request, asked, body["subject"]["type"], page)
 
 
-@router.post(
-    "/action", response_model=ActionsAnswer, openapi_extra=request_body(JSON, body_schema(ACTION_SEARCH, PREFIX))
-)
+@router.post("/action", response_model=ActionsAnswer, openapi_extra=request_body(JSON, body_schema(ACTION_SEARCH)))
 @requires(TokenScope.SEARCH)
 @as_specified
 async def search_action(request: Request) -> Response:
@@ -143,14 +136,14 @@ async def search_action(request: Request) -> Response:
         raise InvalidInput("actions are all in the first page", pointer="/page/token")
     words = vocabulary(request)
     viewer, claim = words.viewer(body["subject"]), words.claim(body["resource"])
-    found: list[str] = []
+    names: list[str] = []
     if viewer is not None and claim is not None:
         contexts = {name: words.context(name, body.get("context")) or "" for name in words.actions}
         requester = requester_of(body["subject"], caller(request).subject)
         asked = sorted(set(contexts.values()))
         permitted = await run_in_threadpool(services(request).search.contexts, viewer, asked, claim, requester)
-        found = [name for name, context in contexts.items() if context in permitted]
-    return _answer([{"name": name} for name in found], "")
+        names = [name for name, context in contexts.items() if context in permitted]
+    return _answer([{"name": name} for name in names], "")
 
 
 async def _asked(request: Request, page: PageRequest | None) -> _Asked:
@@ -159,8 +152,8 @@ async def _asked(request: Request, page: PageRequest | None) -> _Asked:
     limit, token = (page.get("limit"), page.get("token")) if page else (None, None)
     if token is None:
         return _Asked(search, limit, "")
-    said, _, after = services(request).page_tokens.open(token, search).partition(":")
-    first = int(said) if said else None
+    limit_text, _, after = services(request).page_tokens.open(token, search).partition(":")
+    first = int(limit_text) if limit_text else None
     if limit is not None and limit != first:
         raise InvalidInput("the limit is not that of the request before", pointer="/page/limit")
     return _Asked(search, first, after)
@@ -191,7 +184,7 @@ def _entities(request: Request, asked: _Asked, type_: str, page: SearchPage) -> 
     if page.after is not None:
         limit = "" if asked.limit is None else str(asked.limit)
         token = services(request).page_tokens.seal(f"{limit}:{page.after}", asked.search)
-    return _answer([{"type": type_, "id": found} for found in page.found], token)
+    return _answer([{"type": type_, "id": result_id} for result_id in page.ids], token)
 
 
 def _answer(results: list[dict[str, str]], next_token: str) -> Response:

@@ -14,7 +14,18 @@ import pytest
 from nightlight.cli import key_commands
 from tests.support import authzen_scenarios as fixture
 from tests.support import pictures
-from tests.support.authzen_scenarios import ALICE, BOB, READ, RECORD_1, RECORD_2, RECORDS, USERS, WRITE, of, with_
+from tests.support.authzen_scenarios import (
+    ALICE,
+    BOB,
+    READ,
+    RECORD_1,
+    RECORD_2,
+    RECORDS,
+    USERS,
+    WRITE,
+    request_of,
+    with_,
+)
 from tests.support.hostile_ids import IDS
 from tests.support.stacks import STACKS
 from tests.support.waiting import eventually
@@ -85,12 +96,12 @@ def http(certified, platform):
 
 @pytest.fixture(scope="module")
 def search(http):
-    def found(path, body):
+    def results(path, body):
         answer = http.post(f"/access/v1/{path}", json=body)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    return found
+    return results
 
 
 def ids(answer):
@@ -116,8 +127,8 @@ def test_a_scenario(http, scenario):
 def fits(scenario, answer):
     expected = scenario.expected
     if scenario.path in RESULT_KEYS:
-        found = [result[RESULT_KEYS[scenario.path]] for result in answer["results"]]
-        assert set(found) >= expected if isinstance(expected, set) else tuple(found) == expected
+        results = [result[RESULT_KEYS[scenario.path]] for result in answer["results"]]
+        assert set(results) >= expected if isinstance(expected, set) else tuple(results) == expected
         searched = {fixture.SUBJECT: "subject", fixture.RESOURCE: "resource"}.get(scenario.path)
         if searched:
             assert {result["type"] for result in answer["results"]} <= {scenario.body[searched]["type"]}
@@ -125,11 +136,11 @@ def fits(scenario, answer):
         return
     if isinstance(expected, list):
         assert "decision" not in answer
-        decisions = [one["decision"] for one in answer["evaluations"]]
+        decisions = [item["decision"] for item in answer["evaluations"]]
         assert len(decisions) == len(expected)
         assert all(type(decision) is bool for decision in decisions)
         assert all(want in (fixture.ANY, decision) for want, decision in zip(expected, decisions, strict=True))
-        assert all(isinstance(one["context"], dict) for one in answer["evaluations"])
+        assert all(isinstance(item["context"], dict) for item in answer["evaluations"])
         return
     assert answer["decision"] is expected
     assert isinstance(answer["context"], dict)
@@ -141,7 +152,7 @@ def fits(scenario, answer):
 @pytest.mark.parametrize("path", [fixture.EVALUATION, fixture.EVALUATIONS, fixture.SUBJECT, fixture.ACTION])
 def test_a_request_id_comes_back(http, path, request_id):
     raw = request_id.encode("latin-1")
-    for content in (json.dumps(of(ALICE, READ, RECORD_1)).encode(), b"{"):
+    for content in (json.dumps(request_of(ALICE, READ, RECORD_1)).encode(), b"{"):
         headers = [(b"x-request-id", raw), (b"content-type", b"application/json")]
         answer = http.post(f"/access/v1/{path}", content=content, headers=headers)
         assert answer.status_code == (400 if content == b"{" else 200)
@@ -156,7 +167,7 @@ def test_a_request_id_comes_back_without_a_token_too(certified):
 
 def test_the_same_request_is_decided_alike(http):
     for action, wanted in ((READ, True), (WRITE, False)):
-        body = of(BOB, action, RECORD_1)
+        body = request_of(BOB, action, RECORD_1)
         answers = [http.post("/access/v1/evaluation", json=body).json()["decision"] for _ in range(10)]
         assert answers == [wanted] * 10
 
@@ -190,16 +201,16 @@ def test_whatever_is_wrong_with_an_evaluation_denies_that_one_alone(http):
         {"resource": RECORD_1, "action": {"name": "launch"}}, {"resource": {"type": "spaceship", "id": "1"}},
         {"resource": RECORD_1, "subject": {"type": "spaceship", "id": "1"}},
     ]  # fmt: skip
-    body = of(ALICE, READ, evaluations=[one for each in wrong for one in ({"resource": RECORD_1}, each)])
+    body = request_of(ALICE, READ, evaluations=[item for each in wrong for item in ({"resource": RECORD_1}, each)])
     answer = http.post("/access/v1/evaluations", json=body)
     assert answer.status_code == 200
     answers = answer.json()["evaluations"]
-    assert [one["decision"] for one in answers] == [True, False] * len(wrong)
-    for number, one in enumerate(answers[1::2]):
-        assert set(one["context"]) == {"error"}
-        assert one["context"]["error"]["status"] in {400, 404}
-        assert one["context"]["error"]["pointer"].startswith(f"/evaluations/{2 * number + 1}")
-        assert len(json.dumps(one)) < 400
+    assert [item["decision"] for item in answers] == [True, False] * len(wrong)
+    for number, item in enumerate(answers[1::2]):
+        assert set(item["context"]) == {"error"}
+        assert item["context"]["error"]["status"] in {400, 404}
+        assert item["context"]["error"]["pointer"].startswith(f"/evaluations/{2 * number + 1}")
+        assert len(json.dumps(item)) < 400
 
 
 def test_a_profile_that_is_not_there_is_answered_like_any_refusal(http):
@@ -208,9 +219,11 @@ def test_a_profile_that_is_not_there_is_answered_like_any_refusal(http):
         {"resource": {"type": "record", "id": "not-there"}},
         {"resource": with_(RECORD_1, relation="blocked")}, {"resource": {"type": "record", "id": "a\u0000b"}},
     ]  # fmt: skip
-    answers = http.post("/access/v1/evaluations", json=of(ALICE, READ, evaluations=evaluations)).json()["evaluations"]
-    assert {one["decision"] for one in answers} == {False}
-    assert len({json.dumps({**one["context"], "profile_id": ""}) for one in answers}) == 1
+    answers = http.post("/access/v1/evaluations", json=request_of(ALICE, READ, evaluations=evaluations)).json()[
+        "evaluations"
+    ]
+    assert {item["decision"] for item in answers} == {False}
+    assert len({json.dumps({**item["context"], "profile_id": ""}) for item in answers}) == 1
 
 
 @pytest.mark.parametrize(
@@ -222,17 +235,17 @@ def test_a_profile_that_is_not_there_is_answered_like_any_refusal(http):
     ],
 )  # fmt: skip
 def test_a_batch_that_is_wrong_as_a_whole_is_refused_as_a_whole(http, change):
-    body = of(ALICE, READ, RECORD_1, evaluations=[{}])
+    body = request_of(ALICE, READ, RECORD_1, evaluations=[{}])
     answer = http.post("/access/v1/evaluations", json={**body, **change})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert answer.json()["errors"][0]["pointer"].startswith("/")
 
 
 def test_null_is_as_nothing_and_options_may_be_more(http):
-    body = of(ALICE, READ, RECORD_1)
+    body = request_of(ALICE, READ, RECORD_1)
     body |= {"context": None, "page": None, "options": {"another": 1, "evaluations_semantic": None}}
     body["evaluations"] = [{"subject": None, "action": None, "resource": None, "context": None}]
-    assert [one["decision"] for one in http.post("/access/v1/evaluations", json=body).json()["evaluations"]] == [True]
+    assert [item["decision"] for item in http.post("/access/v1/evaluations", json=body).json()["evaluations"]] == [True]
 
 
 @pytest.mark.parametrize(
@@ -245,9 +258,9 @@ def test_null_is_as_nothing_and_options_may_be_more(http):
 )
 def test_an_evaluation_that_is_wrong_counts_as_denied_for_the_end_of_a_batch(http, semantic, wanted):
     evaluations = [{"resource": RECORD_1}, {}, {"resource": RECORD_1}, {"resource": RECORD_2}, {"action": WRITE}]
-    body = of(ALICE, READ, evaluations=evaluations, options={"evaluations_semantic": semantic})
+    body = request_of(ALICE, READ, evaluations=evaluations, options={"evaluations_semantic": semantic})
     answer = http.post("/access/v1/evaluations", json=body).json()
-    assert [one["decision"] for one in answer["evaluations"]] == wanted
+    assert [item["decision"] for item in answer["evaluations"]] == wanted
 
 
 @pytest.mark.parametrize(
@@ -266,8 +279,11 @@ def test_hostile_bodies_are_refused(http, path, content):
 
 @pytest.mark.parametrize("path", [fixture.EVALUATION, fixture.EVALUATIONS, *RESULT_KEYS])
 def test_hostile_ids_find_nothing_and_touch_nothing(http, path):
-    for hostile in (one for one in IDS if isinstance(one, str)):
-        for body in (of({**ALICE, "id": hostile}, READ, RECORD_1), of(ALICE, READ, {**RECORD_1, "id": hostile})):
+    for hostile in (item for item in IDS if isinstance(item, str)):
+        for body in (
+            request_of({**ALICE, "id": hostile}, READ, RECORD_1),
+            request_of(ALICE, READ, {**RECORD_1, "id": hostile}),
+        ):
             try:
                 content = json.dumps(body, ensure_ascii=False).encode()
             except UnicodeEncodeError:
@@ -284,25 +300,27 @@ def test_a_search_needs_its_own_scope(certified, platform):
     token = key_commands.token(certified.folder, scopes=["decide", "explain"], subject="pep", hours=1)
     for path in RESULT_KEYS:
         headers = {"Authorization": f"Bearer {token}"}
-        answer = httpx.post(f"{certified.url}/access/v1/{path}", json=of(ALICE, READ, RECORD_1), headers=headers)
+        answer = httpx.post(
+            f"{certified.url}/access/v1/{path}", json=request_of(ALICE, READ, RECORD_1), headers=headers
+        )
         assert answer.status_code == 403
 
 
 def pages(search, path, body, **page):
     """All results of a search, a page after another; and how many pages there were."""
-    found, token, number = [], None, 0
+    results, token, number = [], None, 0
     while True:
         asked = {**body, "page": {**page, **({"token": token} if token else {})}}
         answer = search(path, asked)
-        found += ids(answer)
+        results += ids(answer)
         number += 1
         assert answer["page"]["count"] == len(answer["results"])
         assert set(answer["page"]) == {"next_token", "count"}
         if not (token := answer["page"]["next_token"]):
-            return found, number
+            return results, number
 
 
-@pytest.mark.parametrize(("path", "body"), [(fixture.SUBJECT, of(USERS, READ, RECORD_1)), (fixture.RESOURCE, of(ALICE, READ, RECORDS))])  # fmt: skip
+@pytest.mark.parametrize(("path", "body"), [(fixture.SUBJECT, request_of(USERS, READ, RECORD_1)), (fixture.RESOURCE, request_of(ALICE, READ, RECORDS))])  # fmt: skip
 def test_pages_lead_to_the_end(search, path, body):
     whole = ids(search(path, body))
     assert whole == sorted(whole)
@@ -319,35 +337,35 @@ def test_pages_lead_to_the_end(search, path, body):
 
 
 def test_a_token_goes_with_its_own_search_alone(certified, http, search):
-    body = of(USERS, READ, RECORD_1, page={"limit": 1})
+    body = request_of(USERS, READ, RECORD_1, page={"limit": 1})
     token = search(fixture.SUBJECT, body)["page"]["next_token"]
     assert "alice" not in token
     page = {"token": token}
     other = (
-        (fixture.SUBJECT, of(USERS, READ, RECORD_2, page=page)),
-        (fixture.SUBJECT, of(USERS, WRITE, RECORD_1, page=page)),
-        (fixture.SUBJECT, of(with_(USERS, viewer="peer"), READ, RECORD_1, page=page)),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, context={"time": "later"}, page=page)),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={**page, "limit": 2})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={**page, "properties": {"order": "name"}})),
-        (fixture.RESOURCE, of(ALICE, READ, RECORD_1, page=page)),
-        (fixture.ACTION, of(ALICE, None, RECORD_1, page=page)),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"token": token[:-4] + "AAAA"})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"token": "\u00e9"})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"token": "t" * 5000})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"token": ""})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"token": 1})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"limit": -1})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"limit": True})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page={"limit": "1"})),
-        (fixture.SUBJECT, of(USERS, READ, RECORD_1, page=[])),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_2, page=page)),
+        (fixture.SUBJECT, request_of(USERS, WRITE, RECORD_1, page=page)),
+        (fixture.SUBJECT, request_of(with_(USERS, viewer="peer"), READ, RECORD_1, page=page)),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, context={"time": "later"}, page=page)),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={**page, "limit": 2})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={**page, "properties": {"order": "name"}})),
+        (fixture.RESOURCE, request_of(ALICE, READ, RECORD_1, page=page)),
+        (fixture.ACTION, request_of(ALICE, None, RECORD_1, page=page)),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"token": token[:-4] + "AAAA"})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"token": "\u00e9"})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"token": "t" * 5000})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"token": ""})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"token": 1})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"limit": -1})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"limit": True})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page={"limit": "1"})),
+        (fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page=[])),
     )
-    assert search(fixture.SUBJECT, of(USERS, READ, RECORD_1, page=page))["page"]["count"] == 1
+    assert search(fixture.SUBJECT, request_of(USERS, READ, RECORD_1, page=page))["page"]["count"] == 1
     for path, asked in other:
         assert http.post(f"/access/v1/{path}", json=asked).status_code == 400, asked
     somebody = key_commands.token(certified.folder, scopes=["search"], subject="another", hours=1)
     headers = {"Authorization": f"Bearer {somebody}"}
-    asked = of(USERS, READ, RECORD_1, page=page)
+    asked = request_of(USERS, READ, RECORD_1, page=page)
     assert httpx.post(f"{certified.url}/access/v1/search/subject", json=asked, headers=headers).status_code == 400
 
 
@@ -355,25 +373,25 @@ def test_what_was_found_is_decided_so(http, search):
     """A result is an evaluation that permits, and what is not found is one that does not (of accounts, as strangers)."""
     for action in (READ, WRITE):
         for subject in (ALICE, BOB):
-            found = set(ids(search(fixture.RESOURCE, of(subject, action, RECORDS))))
+            results = set(ids(search(fixture.RESOURCE, request_of(subject, action, RECORDS))))
             resources = [
-                {"resource": {"type": "record", "id": one}} for one in ("record-1", "record-2", "alice", "bob")
+                {"resource": {"type": "record", "id": item}} for item in ("record-1", "record-2", "alice", "bob")
             ]
-            answer = http.post("/access/v1/evaluations", json=of(subject, action, evaluations=resources)).json()
+            answer = http.post("/access/v1/evaluations", json=request_of(subject, action, evaluations=resources)).json()
             permitted = {
-                one["resource"]["id"]
-                for one, decided in zip(resources, answer["evaluations"], strict=True)
+                item["resource"]["id"]
+                for item, decided in zip(resources, answer["evaluations"], strict=True)
                 if decided["decision"]
             }
-            assert permitted == found & {"record-1", "record-2", "alice", "bob"}
+            assert permitted == results & {"record-1", "record-2", "alice", "bob"}
 
 
 def test_a_search_takes_nothing_of_quotas_and_gives_no_url(http, search):
-    before = http.post("/access/v1/evaluation", json=of(BOB, READ, RECORD_1)).json()["decision"]
+    before = http.post("/access/v1/evaluation", json=request_of(BOB, READ, RECORD_1)).json()["decision"]
     for _ in range(150):  # an adult stranger is given 120 pictures an hour
-        answer = search(fixture.RESOURCE, of(BOB, READ, RECORDS))
+        answer = search(fixture.RESOURCE, request_of(BOB, READ, RECORDS))
         assert "url" not in json.dumps(answer)
-    assert before is http.post("/access/v1/evaluation", json=of(BOB, READ, RECORD_2)).json()["decision"] is True
+    assert before is http.post("/access/v1/evaluation", json=request_of(BOB, READ, RECORD_2)).json()["decision"] is True
 
 
 def test_blocked_erased_and_deactivated_people_are_not_found_and_canaries_neither(certified, platform, search):
@@ -382,7 +400,7 @@ def test_blocked_erased_and_deactivated_people_are_not_found_and_canaries_neithe
     for person in ("carol", "dave", "erin", "fay"):
         platform.declare(person, band="adult", assurance="verified", region="eu")
     everybody = {"alice", "bob", "carol", "dave", "erin", "fay"}
-    readers = of(USERS, READ, RECORD_2)
+    readers = request_of(USERS, READ, RECORD_2)
     assert everybody <= set(ids(search(fixture.SUBJECT, readers)))
     platform.block("record-2", "carol")
     platform.deactivate("dave")
@@ -396,11 +414,11 @@ def test_blocked_erased_and_deactivated_people_are_not_found_and_canaries_neithe
     eventually(seen)
     for person in ("dave", "erin", "fay"):
         subject = {"type": "user", "id": person}
-        assert search(fixture.RESOURCE, of(subject, READ, RECORDS))["results"] == []
-        assert search(fixture.ACTION, of(subject, None, RECORD_1))["results"] == []
+        assert search(fixture.RESOURCE, request_of(subject, READ, RECORDS))["results"] == []
+        assert search(fixture.ACTION, request_of(subject, None, RECORD_1))["results"] == []
     carol = {"type": "user", "id": "carol"}
-    assert ids(search(fixture.RESOURCE, of(carol, READ, RECORDS))) == ["record-1"]
-    assert search(fixture.ACTION, of(carol, None, RECORD_2))["results"] == []
+    assert ids(search(fixture.RESOURCE, request_of(carol, READ, RECORDS))) == ["record-1"]
+    assert search(fixture.ACTION, request_of(carol, None, RECORD_2))["results"] == []
 
 
 def test_no_search_of_an_outsider_follows_an_age(platform, search, bands):
@@ -412,13 +430,13 @@ def test_no_search_of_an_outsider_follows_an_age(platform, search, bands):
     answers = set()
     for band in bands:
         platform.declare("minor", band=band, assurance="verified", region="eu", choice="connections")
-        found = (
-            search(fixture.RESOURCE, of(BOB, READ, RECORDS)),
-            search(fixture.RESOURCE, of(BOB, WRITE, RECORDS)),
-            search(fixture.SUBJECT, of(USERS, READ, somebody)),
-            search(fixture.SUBJECT, of(USERS, WRITE, somebody)),
-            search(fixture.ACTION, of(BOB, None, somebody)),
-            search(fixture.ACTION, of({"type": "user", "id": "minor"}, None, RECORD_1)),
+        results = (
+            search(fixture.RESOURCE, request_of(BOB, READ, RECORDS)),
+            search(fixture.RESOURCE, request_of(BOB, WRITE, RECORDS)),
+            search(fixture.SUBJECT, request_of(USERS, READ, somebody)),
+            search(fixture.SUBJECT, request_of(USERS, WRITE, somebody)),
+            search(fixture.ACTION, request_of(BOB, None, somebody)),
+            search(fixture.ACTION, request_of({"type": "user", "id": "minor"}, None, RECORD_1)),
         )
-        answers.add(json.dumps(found, sort_keys=True))
+        answers.add(json.dumps(results, sort_keys=True))
     assert len(answers) == 1

@@ -57,7 +57,7 @@ class Scenario:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
-def of(subject=None, action=None, resource=None, **others):
+def request_of(subject=None, action=None, resource=None, **others):
     members = {"subject": subject, "action": action, "resource": resource, **others}
     return {name: value for name, value in members.items() if value is not None}
 
@@ -68,16 +68,18 @@ def with_(entity, **properties):
 
 def _basic():
     level = "Basic Core"
-    plain = of(ALICE, READ, RECORD_1)
+    plain = request_of(ALICE, READ, RECORD_1)
     yield Scenario("2.2.1", level, "a permitted request", EVALUATION, plain, True)
-    yield Scenario("2.2.2", level, "a denied request", EVALUATION, of(BOB, WRITE, RECORD_1), False)
+    yield Scenario("2.2.2", level, "a denied request", EVALUATION, request_of(BOB, WRITE, RECORD_1), False)
     yield Scenario("2.2.3", level, "a context that no rule reads", EVALUATION, {**plain, "context": CONTEXT}, True)
-    extra = of(with_(ALICE, department="Sales", role="manager"), {**READ, "properties": {"method": "GET"}}, with_(RECORD_1, owner="bob", status="active"))  # fmt: skip
+    extra = request_of(with_(ALICE, department="Sales", role="manager"), {**READ, "properties": {"method": "GET"}}, with_(RECORD_1, owner="bob", status="active"))  # fmt: skip
     yield Scenario("2.2.8", level, "properties that no rule reads", EVALUATION, extra, True)
     unknown = {**plain, "foo": "bar", "futureField": {"nested": True}}
     yield Scenario("2.2.9", level, "members that nobody knows", EVALUATION, unknown, True)
-    yield Scenario("2.2 rule 2", level, "the owner's friend writes", EVALUATION, of(ALICE, WRITE, RECORD_1), True)
-    yield Scenario("2.2 rule 3", level, "a stranger reads", EVALUATION, of(BOB, READ, RECORD_1), True)
+    yield Scenario(
+        "2.2 rule 2", level, "the owner's friend writes", EVALUATION, request_of(ALICE, WRITE, RECORD_1), True
+    )
+    yield Scenario("2.2 rule 3", level, "a stranger reads", EVALUATION, request_of(BOB, READ, RECORD_1), True)
     for name in ("subject", "action", "resource"):
         body = {key: value for key, value in plain.items() if key != name}
         yield Scenario("2.4.1", level, f"no `{name}`", EVALUATION, body, status=400)
@@ -100,85 +102,105 @@ def _basic():
 def _basic_properties():
     level = "Basic Properties"
     archived, guest = with_(RECORD_1, relation="stranger"), {"type": "guest", "id": "bob"}
-    yield Scenario("2.2.4", level, "denied by a resource's property", EVALUATION, of(ALICE, WRITE, archived), False)
-    yield Scenario("2.2.5", level, "denied without a subject's property", EVALUATION, of(guest, READ, RECORD_1), False)
+    yield Scenario(
+        "2.2.4", level, "denied by a resource's property", EVALUATION, request_of(ALICE, WRITE, archived), False
+    )
+    yield Scenario(
+        "2.2.5", level, "denied without a subject's property", EVALUATION, request_of(guest, READ, RECORD_1), False
+    )
     admin = with_(guest, viewer="adult")
-    yield Scenario("2.2.5", level, "permitted by a subject's property", EVALUATION, of(admin, READ, RECORD_1), True)
+    yield Scenario(
+        "2.2.5", level, "permitted by a subject's property", EVALUATION, request_of(admin, READ, RECORD_1), True
+    )
 
 
 def _batch():
     level = "Batch Core"
-    both = of(ALICE, READ, evaluations=[{"resource": RECORD_1}, {"resource": RECORD_2}])
+    both = request_of(ALICE, READ, evaluations=[{"resource": RECORD_1}, {"resource": RECORD_2}])
     yield Scenario("3.2.1", level, "two resources", EVALUATIONS, both, [True, ANY])
-    actions = of(BOB, None, RECORD_1, evaluations=[{"action": READ}, {"action": WRITE}])
+    actions = request_of(BOB, None, RECORD_1, evaluations=[{"action": READ}, {"action": WRITE}])
     yield Scenario("3.2.2", level, "two actions, in their order", EVALUATIONS, actions, [True, False])
-    whole = {"evaluations": [of(ALICE, READ, RECORD_1), of(BOB, WRITE, RECORD_1)]}
+    whole = {"evaluations": [request_of(ALICE, READ, RECORD_1), request_of(BOB, WRITE, RECORD_1)]}
     yield Scenario("3.2.5", level, "without defaults", EVALUATIONS, whole, [True, False])
     placed = {**both, "context": CONTEXT}
     placed["evaluations"] = [{"resource": RECORD_1}, {"resource": RECORD_2, "context": {**CONTEXT, "source": "batch"}}]
     yield Scenario("3.2.6", level, "an inherited context, and another", EVALUATIONS, placed, [True, ANY])
-    missing = of(ALICE, READ, evaluations=[{"resource": RECORD_1}, {}], options={"evaluations_semantic": "execute_all"})
+    missing = request_of(
+        ALICE, READ, evaluations=[{"resource": RECORD_1}, {}], options={"evaluations_semantic": "execute_all"}
+    )
     yield Scenario("3.4.1", level, "one evaluation lacks its resource", EVALUATIONS, missing, [True, False])
-    plain = of(ALICE, READ, RECORD_1)
+    plain = request_of(ALICE, READ, RECORD_1)
     yield Scenario("3.4.2", level, "no `evaluations`", EVALUATIONS, plain, True)
     yield Scenario("3.4.3", level, "empty `evaluations`", EVALUATIONS, {**plain, "evaluations": []}, True)
     level = "Batch Properties"
     archived = with_(RECORD_1, relation="stranger")
-    mixed = of(ALICE, WRITE, evaluations=[{"resource": with_(RECORD_1, relation="connection")}, {"resource": archived}])
+    mixed = request_of(
+        ALICE, WRITE, evaluations=[{"resource": with_(RECORD_1, relation="connection")}, {"resource": archived}]
+    )
     yield Scenario("3.2.3", level, "a property of each resource", EVALUATIONS, mixed, [True, False])
     guest = {"type": "guest", "id": "bob"}
-    people = of(None, READ, RECORD_1, evaluations=[{"subject": guest}, {"subject": with_(guest, viewer="adult")}])
+    people = request_of(
+        None, READ, RECORD_1, evaluations=[{"subject": guest}, {"subject": with_(guest, viewer="adult")}]
+    )
     yield Scenario("3.2.4", level, "a property of each subject", EVALUATIONS, people, [False, True])
-    default = of(ALICE, WRITE, RECORD_1, evaluations=[{}, {"resource": archived}])
+    default = request_of(ALICE, WRITE, RECORD_1, evaluations=[{}, {"resource": archived}])
     yield Scenario("3.2.7", level, "whole entities are inherited or replaced", EVALUATIONS, default, [True, False])
 
 
 def _search():
     level = "Search Core"
-    readers = of(USERS, READ, RECORD_1)
+    readers = request_of(USERS, READ, RECORD_1)
     yield Scenario("4.2.1", level, "who may read", SUBJECT, readers, {"alice", "bob"})
     yield Scenario("4.2.2", level, "with a context", SUBJECT, {**readers, "context": CONTEXT}, {"alice", "bob"})
-    yield Scenario("4.2.3", level, "a subject's id is ignored", SUBJECT, of(ALICE, READ, RECORD_1), {"alice", "bob"})
-    read = of(ALICE, READ, RECORDS)
+    yield Scenario(
+        "4.2.3", level, "a subject's id is ignored", SUBJECT, request_of(ALICE, READ, RECORD_1), {"alice", "bob"}
+    )
+    read = request_of(ALICE, READ, RECORDS)
     yield Scenario("4.3.1", level, "what may be read", RESOURCE, read, {"record-1"})
     yield Scenario("4.3.2", level, "with a context", RESOURCE, {**read, "context": CONTEXT}, {"record-1"})
-    yield Scenario("4.3.3", level, "a resource's id is ignored", RESOURCE, of(ALICE, READ, RECORD_2), {"record-1"})
-    allowed = of(ALICE, None, RECORD_1)
+    yield Scenario(
+        "4.3.3", level, "a resource's id is ignored", RESOURCE, request_of(ALICE, READ, RECORD_2), {"record-1"}
+    )
+    allowed = request_of(ALICE, None, RECORD_1)
     yield Scenario("4.4.1", level, "what may be done", ACTION, allowed, {"read", "write"})
     yield Scenario("4.4.2", level, "with a context", ACTION, {**allowed, "context": CONTEXT}, {"read", "write"})
     yield Scenario("4.5.1", level, "a page of one", SUBJECT, {**readers, "page": {"limit": 1}}, {"alice"})
     yield Scenario(
-        "4.6.1", level, "an unknown subject", ACTION, of({"type": "user", "id": "nobody"}, None, RECORD_1), ()
+        "4.6.1", level, "an unknown subject", ACTION, request_of({"type": "user", "id": "nobody"}, None, RECORD_1), ()
     )
     yield Scenario(
-        "4.6.1", level, "an unknown subject", RESOURCE, of({"type": "user", "id": "nobody"}, READ, RECORDS), ()
+        "4.6.1", level, "an unknown subject", RESOURCE, request_of({"type": "user", "id": "nobody"}, READ, RECORDS), ()
     )
     yield Scenario(
-        "4.6.1", level, "an unknown resource", SUBJECT, of(USERS, READ, {"type": "record", "id": "none"}), ()
+        "4.6.1", level, "an unknown resource", SUBJECT, request_of(USERS, READ, {"type": "record", "id": "none"}), ()
     )
     ship = {"type": "spaceship", "id": "1"}
-    yield Scenario("4.6.2", level, "an unknown type of subject", SUBJECT, of({"type": "spaceship"}, READ, RECORD_1), ())
-    yield Scenario("4.6.2", level, "an unknown type of resource", RESOURCE, of(ALICE, READ, {"type": "spaceship"}), ())
-    yield Scenario("4.6.2", level, "an unknown type of subject", ACTION, of(ship, None, RECORD_1), ())
-    yield Scenario("4.6", level, "an unknown action", RESOURCE, of(ALICE, {"name": "launch"}, RECORDS), ())
+    yield Scenario(
+        "4.6.2", level, "an unknown type of subject", SUBJECT, request_of({"type": "spaceship"}, READ, RECORD_1), ()
+    )
+    yield Scenario(
+        "4.6.2", level, "an unknown type of resource", RESOURCE, request_of(ALICE, READ, {"type": "spaceship"}), ()
+    )
+    yield Scenario("4.6.2", level, "an unknown type of subject", ACTION, request_of(ship, None, RECORD_1), ())
+    yield Scenario("4.6", level, "an unknown action", RESOURCE, request_of(ALICE, {"name": "launch"}, RECORDS), ())
     for path, body, lacks in (
-        (SUBJECT, of(USERS, None, RECORD_1), "`action`"), (RESOURCE, of(None, READ, RECORDS), "`subject`"),
-        (ACTION, of(ALICE), "`resource`"),
+        (SUBJECT, request_of(USERS, None, RECORD_1), "`action`"), (RESOURCE, request_of(None, READ, RECORDS), "`subject`"),
+        (ACTION, request_of(ALICE), "`resource`"),
     ):  # fmt: skip
         yield Scenario("4.7.1", level, f"no {lacks}", path, body, status=400)
     for path, body, lacks in (
-        (SUBJECT, of(USERS, READ, RECORDS), "`resource.id`"), (RESOURCE, of(USERS, READ, RECORDS), "`subject.id`"),
-        (ACTION, of(USERS, None, RECORD_1), "`subject.id`"),
+        (SUBJECT, request_of(USERS, READ, RECORDS), "`resource.id`"), (RESOURCE, request_of(USERS, READ, RECORDS), "`subject.id`"),
+        (ACTION, request_of(USERS, None, RECORD_1), "`subject.id`"),
     ):  # fmt: skip
         yield Scenario("4.7.2", level, f"no {lacks}", path, body, status=400)
     level = "Search Properties"
     blocked = with_(RECORD_1, relation="blocked")
-    yield Scenario("4.2.4", level, "by a resource's property", SUBJECT, of(USERS, READ, blocked), ())
+    yield Scenario("4.2.4", level, "by a resource's property", SUBJECT, request_of(USERS, READ, blocked), ())
     guest = {"type": "guest", "id": "bob"}
-    yield Scenario("4.3.4", level, "without a subject's property", RESOURCE, of(guest, READ, RECORDS), ())
+    yield Scenario("4.3.4", level, "without a subject's property", RESOURCE, request_of(guest, READ, RECORDS), ())
     admin = with_(guest, viewer="adult")
-    yield Scenario("4.3.4", level, "by a subject's property", RESOURCE, of(admin, READ, RECORDS), {"record-1"})
-    stranger = of(ALICE, None, with_(RECORD_1, relation="stranger"))
+    yield Scenario("4.3.4", level, "by a subject's property", RESOURCE, request_of(admin, READ, RECORDS), {"record-1"})
+    stranger = request_of(ALICE, None, with_(RECORD_1, relation="stranger"))
     yield Scenario("4.4.3", level, "by a resource's property", ACTION, stranger, ("read",))
 
 
@@ -200,8 +222,8 @@ APART = (
 def table():
     lines = ["| scenario | level | request | endpoint | expected | tested |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {one.number} | {one.level} | {one.what} | `{one.path}` | {_words(one)} | test_a_scenario |"
-        for one in SCENARIOS
+        f"| {item.number} | {item.level} | {item.what} | `{item.path}` | {_words(item)} | test_a_scenario |"
+        for item in SCENARIOS
     ]
     lines += [f"| {number} | {level} | {what} | | | {tested} |" for number, level, what, tested in APART]
     return "\n".join(lines)
@@ -212,7 +234,7 @@ def _words(scenario):
     if expected is None:
         return str(scenario.status)
     if isinstance(expected, list):
-        return ", ".join(str(one).lower() for one in expected)
+        return ", ".join(str(item).lower() for item in expected)
     if isinstance(expected, set):
         return f"at least {', '.join(sorted(expected))}"
     if isinstance(expected, tuple):

@@ -40,11 +40,11 @@ MOST = 500
 class SearchPage(NamedTuple):
     """Ids that were found, in their order, and the id after which the next page begins; None at the end."""
 
-    found: list[str]
+    ids: list[str]
     after: str | None
 
 
-class Stretch(NamedTuple):
+class PageBounds(NamedTuple):
     """What to return: at most ``limit`` ids, of those after ``after``."""
 
     after: str
@@ -62,31 +62,33 @@ class DecisionSearch:
     change_feed: ChangeFeedPoller
     engine: DecisionEngine
 
-    def profiles(self, viewer: str, context: str, relation: str, requester: Requester, stretch: Stretch) -> SearchPage:
+    def profiles(
+        self, viewer: str, context: str, relation: str, requester: Requester, bounds: PageBounds
+    ) -> SearchPage:
         """Return profiles whose picture the requester would be shown; none to a requester who is no account.
 
         ``relation`` is claimed of all of them, without a proof.
         """
-        candidates = self._accounts(stretch.after)
+        candidates = self._accounts(bounds.after)
         claims = [Claim(profile_id, relation) for profile_id in candidates]
         # Also where the requester is no account: the words are checked, and it takes as long.
         allowed = self._permitted(DecisionRequest(viewer, context, claims, requester))
         if not self._is_account(requester.viewer_id):
             return _NOTHING
-        return _page(candidates, allowed, stretch)
+        return _page(candidates, allowed, bounds)
 
-    def viewers(self, viewer: str, context: str, claim: Claim, requester: Requester, stretch: Stretch) -> SearchPage:
+    def viewers(self, viewer: str, context: str, claim: Claim, requester: Requester, bounds: PageBounds) -> SearchPage:
         """Return accounts that would be shown the profile's picture; who is more than a stranger is not known here.
 
         ``viewer`` is what is assured of all of them. The requester names no viewer.
         """
         stranger = Claim(claim.profile_id, BLOCKED if claim.relation == BLOCKED else STRANGER)
         (allowed,) = self._permitted(DecisionRequest(viewer, context, [stranger], requester))
-        candidates = self._accounts(stretch.after)
+        candidates = self._accounts(bounds.after)
         blocked = self._blocked_by(self._view(claim.profile_id), candidates)
         if not allowed:
             return _NOTHING
-        return _page(candidates, [viewer_id not in blocked for viewer_id in candidates], stretch)
+        return _page(candidates, [viewer_id not in blocked for viewer_id in candidates], bounds)
 
     def contexts(self, viewer: str, contexts: Sequence[str], claim: Claim, requester: Requester) -> set[str]:
         """Return those of ``contexts`` in which the requester would be shown the profile's picture."""
@@ -105,10 +107,10 @@ class DecisionSearch:
             return tx.profiles.accounts_after(after, limit=MOST)
 
     def _view(self, profile_id: str) -> ProfileView:
-        found = CatalogueViews(self.change_feed, keep=False).find(None, [profile_id])
-        if found is None:
+        lookup = CatalogueViews(self.change_feed, keep=False).find(None, [profile_id])
+        if lookup is None:
             raise CatalogueUnavailable("a search cannot be answered without the catalogue")
-        return found.views[0]
+        return lookup.views[0]
 
     def _is_account(self, viewer_id: str | None) -> bool:
         if viewer_id is None or not is_profile_id(viewer_id):
@@ -123,12 +125,12 @@ class DecisionSearch:
             return tx.blocks.of_profile(ProfileId(view.profile_id), viewer_ids)
 
 
-def _page(candidates: Sequence[str], allowed: Sequence[bool], stretch: Stretch) -> SearchPage:
-    """Return the first ``stretch.limit`` candidates that are allowed, of what is perhaps not the last of them."""
-    found, before = list[str](), stretch.after
+def _page(candidates: Sequence[str], allowed: Sequence[bool], bounds: PageBounds) -> SearchPage:
+    """Return the first ``bounds.limit`` candidates that are allowed, of what is perhaps not the last of them."""
+    ids, before = list[str](), bounds.after
     for candidate, is_allowed in zip(candidates, allowed, strict=True):
-        if is_allowed and len(found) == stretch.limit:
-            return SearchPage(found, before)
-        found += [candidate] * is_allowed
+        if is_allowed and len(ids) == bounds.limit:
+            return SearchPage(ids, before)
+        ids += [candidate] * is_allowed
         before = candidate
-    return SearchPage(found, before if len(candidates) == MOST else None)
+    return SearchPage(ids, before if len(candidates) == MOST else None)

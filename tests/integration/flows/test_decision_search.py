@@ -9,7 +9,7 @@ from sqlalchemy import event, insert
 from bench.profiles import fill
 from nightlight.catalogue.schema import blocks, canaries
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
-from nightlight.flows.decisions.search import MOST, DecisionSearch, Stretch
+from nightlight.flows.decisions.search import MOST, DecisionSearch, PageBounds
 from nightlight.policy.compile import compile_folder
 from nightlight_core.clock import system_clock
 from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
@@ -83,13 +83,13 @@ def who(viewer_id="p-1"):
 
 
 def all_pages(find, limit=MOST):
-    found, after, pages = [], "", 0
+    results, after, pages = [], "", 0
     while after is not None:
-        page = find(Stretch(after, limit))
-        assert len(page.found) <= limit
-        found, after, pages = found + page.found, page.after, pages + 1
-    assert len(set(found)) == len(found)
-    return found, pages
+        page = find(PageBounds(after, limit))
+        assert len(page.ids) <= limit
+        results, after, pages = results + page.ids, page.after, pages + 1
+    assert len(set(results)) == len(results)
+    return results, pages
 
 
 @contextmanager
@@ -108,23 +108,23 @@ def statements(catalogue):
 
 
 def test_all_profiles_are_found_page_by_page_but_for_canaries_and_who_blocks(search):
-    found, pages = all_pages(lambda stretch: search.profiles("adult", "profile", "stranger", who(), stretch))
-    assert set(found) == EVERYBODY - {BLOCKED}
+    results, pages = all_pages(lambda bounds: search.profiles("adult", "profile", "stranger", who(), bounds))
+    assert set(results) == EVERYBODY - {BLOCKED}
     assert pages == 3
-    again, pages = all_pages(lambda stretch: search.profiles("adult", "profile", "stranger", who(), stretch), limit=100)
-    assert again == found
-    assert pages == (len(found) + 99) // 100
+    again, pages = all_pages(lambda bounds: search.profiles("adult", "profile", "stranger", who(), bounds), limit=100)
+    assert again == results
+    assert pages == (len(results) + 99) // 100
     # Nothing of it is kept: whoever is asked for often stays in memory.
     assert len(search.change_feed.views) == 0
 
 
 def test_where_nothing_is_shown_the_pages_are_empty_and_lead_to_the_end(search):
-    assert all_pages(lambda stretch: search.profiles("adult", "export", "stranger", who(), stretch)) == ([], 3)
+    assert all_pages(lambda bounds: search.profiles("adult", "export", "stranger", who(), bounds)) == ([], 3)
 
 
 def test_viewers_are_all_accounts_but_for_the_blocked(search):
     def viewers(profile_id, context="profile"):
-        return lambda stretch: search.viewers("adult", context, Claim(profile_id, "stranger"), who(None), stretch)
+        return lambda bounds: search.viewers("adult", context, Claim(profile_id, "stranger"), who(None), bounds)
 
     assert set(all_pages(viewers("p-2"))[0]) == EVERYBODY
     assert set(all_pages(viewers(BLOCKED))[0]) == EVERYBODY - {"p-1"}
@@ -136,12 +136,12 @@ def test_viewers_are_all_accounts_but_for_the_blocked(search):
 
 def test_a_claim_of_more_than_a_stranger_finds_no_more_viewers(search):
     claim = Claim("p-2", "self", "a proof of one viewer")
-    assert search.viewers("adult", "export", claim, who(None), Stretch("", MOST)).found == []
+    assert search.viewers("adult", "export", claim, who(None), PageBounds("", MOST)).ids == []
 
 
 def test_who_is_no_account_finds_nothing(search):
     for viewer_id in (CANARY, "not-there", ".."):
-        assert search.profiles("adult", "profile", "stranger", who(viewer_id), Stretch("", MOST)) == ([], None)
+        assert search.profiles("adult", "profile", "stranger", who(viewer_id), PageBounds("", MOST)) == ([], None)
         assert search.contexts("adult", ["profile"], Claim("p-2", "stranger"), who(viewer_id)) == set()
     assert search.contexts("adult", ["profile", "export", "list"], Claim("p-2", "stranger"), who()) == {
         "profile",
@@ -154,7 +154,7 @@ def test_who_is_no_account_finds_nothing(search):
 def test_words_that_the_policy_does_not_know_are_refused_whoever_asks(search):
     for viewer_id in ("p-1", "not-there"):
         with pytest.raises(InvalidInput):
-            search.profiles("friend", "profile", "stranger", who(viewer_id), Stretch("", MOST))
+            search.profiles("friend", "profile", "stranger", who(viewer_id), PageBounds("", MOST))
         with pytest.raises(InvalidInput):
             search.contexts("adult", ["moon"], Claim("p-2", "stranger"), who(viewer_id))
 
@@ -165,8 +165,8 @@ def test_a_page_takes_a_few_statements_whatever_is_found(search, catalogue):
         for profile_id in ("p-2", "not-there"):
             search.change_feed.poll()
             with statements(catalogue) as count:
-                search.profiles("adult", context, "stranger", who(), Stretch("", MOST))
-                search.viewers("adult", "profile", Claim(profile_id, "stranger"), who(None), Stretch("", MOST))
+                search.profiles("adult", context, "stranger", who(), PageBounds("", MOST))
+                search.viewers("adult", "profile", Claim(profile_id, "stranger"), who(None), PageBounds("", MOST))
             counts.add(count[0])
     assert max(counts) <= 16  # on SQLite every reading is two
 
@@ -179,8 +179,8 @@ def test_without_the_catalogue_there_is_no_answer_rather_than_an_empty_one(searc
 
     monkeypatch.setattr(catalogue, "reading", away)
     for find in (
-        lambda: search.profiles("adult", "profile", "stranger", who(), Stretch("", MOST)),
-        lambda: search.viewers("adult", "profile", Claim("p-2", "stranger"), who(None), Stretch("", MOST)),
+        lambda: search.profiles("adult", "profile", "stranger", who(), PageBounds("", MOST)),
+        lambda: search.viewers("adult", "profile", Claim("p-2", "stranger"), who(None), PageBounds("", MOST)),
         lambda: search.contexts("adult", ["profile"], Claim("p-2", "stranger"), who()),
     ):
         with pytest.raises(CatalogueUnavailable):

@@ -23,8 +23,8 @@ ATTRIBUTES = {"viewer": ("adult", "signed_out"), "relation": ("stranger",), "con
 
 
 def question(evaluation, **defaults):
-    (one,) = read_batch(json.dumps({**defaults, "evaluations": [evaluation]}).encode())[1]
-    return Questions(WORDS, defaults, "pep").question(one)
+    (item,) = read_batch(json.dumps({**defaults, "evaluations": [evaluation]}).encode())[1]
+    return Questions(WORDS, defaults, "pep").question(item)
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ JSON = st.recursive(
 @given(st.lists(JSON, max_size=5))
 def test_whatever_stands_among_the_evaluations_leaves_the_others_as_they_are(anything):
     good = {"resource": RESOURCE}
-    evaluations = [one for each in anything for one in (good, each)] + [good]
+    evaluations = [item for each in anything for item in (good, each)] + [good]
     defaults, read, semantic = read_batch(
         json.dumps({"subject": SUBJECT, "action": ACTION, "evaluations": evaluations})
     )
     questions = Questions(WORDS, defaults, "pep")
-    asked = [questions.question(one) for one in read]
+    asked = [questions.question(item) for item in read]
     assert len(asked) == len(evaluations)
-    assert all(isinstance(one, Question) and one.claim.profile_id == "p" for one in asked[::2])
+    assert all(isinstance(item, Question) and item.claim.profile_id == "p" for item in asked[::2])
     assert semantic == "execute_all"
 
 
