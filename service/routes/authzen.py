@@ -5,7 +5,7 @@ picture to show; its context is what ``/v1/decisions`` answers, so that a placeh
 
 ::
 
-    read        one body, in which each evaluation of a batch is checked by itself   (service.authzen_words)
+    read        one body, in which each evaluation of a batch is checked by itself   (service.authzen_bodies)
     translate   each into a question for one profile, or into what is wrong with it
     decide      all questions of one viewer in one place at once                     (the decision engine)
     answer      in the order of the evaluations; what is wrong with one denies that one
@@ -13,6 +13,7 @@ picture to show; its context is what ``/v1/decisions`` answers, so that a placeh
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TypeVar
@@ -32,18 +33,16 @@ from nightlight_core.errors import InvalidInput
 from service import problems
 from service.answers import json_response, services
 from service.auth import Handler, ScopedRoute, caller, requires
-from service.authzen_words import (
+from service.authzen_bodies import (
     BAD_REQUEST,
     EVALUATION,
     LENIENT_BATCH,
-    Asked,
+    UNAVAILABLE,
     AuthZenEvaluation,
     Fault,
-    ForeignVocabulary,
-    Question,
-    Questions,
     read_batch,
 )
+from service.authzen_words import Asked, ForeignVocabulary, Question, Questions
 from service.json_body import JSON, read_json
 from service.openapi import body_schema, request_body
 from service.routes.decisions import DecisionAnswer, representation
@@ -57,13 +56,16 @@ _PLACES = {"/viewer": "/subject/properties/viewer", "/context": "/context/contex
 _LAST = {"deny_on_first_deny": False, "permit_on_first_permit": True}
 # Groups that are decided while others wait: one of 500 items takes 2 ms, and 8 of few no more.
 _AT_ONCE = 8
+# A relation provider is asked once for each viewer, and each time it may take as long as its timeout.
+MOST_S = 10.0
+_TOO_LATE = Fault(UNAVAILABLE, "the batch takes too long; ask for fewer subjects")
 _YES, _NO = b'{"decision":true,"context":', b'{"decision":false,"context":'
 
 
 class EvaluationError(BaseModel):
     """Why one evaluation could not be made."""
 
-    status: int = Field(description="400 or 404, as HTTP means them.")
+    status: int = Field(description="400, 404 or 503, as HTTP means them.")
     message: str
     pointer: str = Field(description="RFC 6901, into the body.")
 
@@ -212,8 +214,13 @@ async def _decided(request: Request, questions: Sequence[Question | Fault]) -> S
 
 
 def _waited_for(service: DecisionService, asked: Sequence[DecisionRequest]) -> list[Sequence[SignedDecision | Fault]]:
+    """Decide group by group, for ``MOST_S``; what is left then is denied."""
     decided: list[Sequence[SignedDecision | Fault]] = []
+    until = time.monotonic() + MOST_S
     for group in asked:
+        if time.monotonic() > until:
+            decided.append([_TOO_LATE] * len(group.claims))
+            continue
         try:
             decided.append(service.decide(group))
         except InvalidInput as error:  # a word that the policy does not know

@@ -26,14 +26,8 @@ from nightlight_core.decisions.quotas import Requester
 from nightlight_core.errors import InvalidInput
 from service.answers import json_response, services
 from service.auth import ScopedRoute, caller, requires
-from service.authzen_words import (
-    ACTION_SEARCH,
-    RESOURCE_SEARCH,
-    SUBJECT_SEARCH,
-    PageRequest,
-    SoughtSubject,
-    requester_of,
-)
+from service.authzen_bodies import ACTION_SEARCH, RESOURCE_SEARCH, SUBJECT_SEARCH, PageRequest, SoughtSubject
+from service.authzen_words import requester_of
 from service.json_body import JSON
 from service.openapi import body_schema, request_body
 from service.routes.authzen import as_specified, authzen_body, vocabulary

@@ -11,7 +11,8 @@ from nightlight.settings import Settings
 from nightlight.wiring.decision_parts import check_foreign_words
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.errors import SettingsRefused
-from service.authzen_words import Fault, ForeignVocabulary, Question, Questions, read_batch
+from service.authzen_bodies import Fault, read_batch
+from service.authzen_words import ForeignVocabulary, Question, Questions
 from tests.support import authzen_scenarios
 
 WORDS = ForeignVocabulary(
