@@ -24,6 +24,8 @@ from service.openapi import document
 from service.profile_ids import EncodedPath
 from service.routes import (
     authzen,
+    authzen_metadata,
+    authzen_search,
     blocks,
     callers,
     canaries,
@@ -94,8 +96,9 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
     app.state.services, app.state.draining = services, draining
     problems.install(app)
     modules = (
-        profiles, images, exports, decisions, local_evaluation, authzen, blocks, callers, canaries, policy,
-        rendition_files, optout, traces, takedowns, takedown_reviews, review_pages, imports, holds, softbinding, health,
+        profiles, images, exports, decisions, local_evaluation, authzen, authzen_search, authzen_metadata, blocks,
+        callers, canaries, policy, rendition_files, optout, traces, takedowns, takedown_reviews, review_pages, imports,
+        holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

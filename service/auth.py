@@ -22,7 +22,15 @@ _SCOPE = "__nightlight_scope__"
 _PUBLIC = "public"
 # Scopes whose calls change nothing that decisions are made by; every other call is taken to have changed something.
 _READING = frozenset(
-    {TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE, TokenScope.EXPORT, TokenScope.REVIEW}
+    {
+        TokenScope.DECIDE,
+        TokenScope.SEARCH,
+        TokenScope.LOCAL,
+        TokenScope.EXPLAIN,
+        TokenScope.TRACE,
+        TokenScope.EXPORT,
+        TokenScope.REVIEW,
+    }
 )
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 

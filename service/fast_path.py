@@ -1,6 +1,6 @@
 """The fast path: decisions and pictures reach their endpoints before the framework's own middleware and routing.
 
-These two are called more often than all others together, and the way through the framework costs as much as what they
+These are called more often than all others together, and the way through the framework costs as much as what they
 do. The fast path has no answers of its own: it calls the same endpoint as the route would, behind the same check of the
 token, and errors are answered by the same handlers. Every other request goes on to the routes.
 """
@@ -15,7 +15,8 @@ from fastapi import Request
 
 from service import problems
 from service.auth import guarded
-from service.middleware import DECISIONS, RENDITION, ROUTE
+from service.middleware import DECISIONS, EVALUATION, EVALUATIONS, RENDITION, ROUTE
+from service.routes.authzen import evaluation, evaluations
 from service.routes.decisions import decide
 from service.routes.rendition_files import picture
 
@@ -35,7 +36,11 @@ class FastPath:
     def __init__(self, app: ASGIApp) -> None:
         """Send what is not on the fast path to ``app``."""
         self._app = app
-        self._decide = guarded(decide, decide)
+        self._posted = {
+            DECISIONS: guarded(decide, decide),
+            EVALUATION: guarded(evaluation, evaluation),
+            EVALUATIONS: guarded(evaluations, evaluations),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -53,9 +58,9 @@ class FastPath:
     def _handler(self, scope: Scope) -> Handler | None:
         """Return the handler of a request that is on the fast path."""
         path, method = scope["path"], scope["method"]
-        if path == DECISIONS and method == "POST":
-            scope[ROUTE] = DECISIONS
-            return self._decide
+        if method == "POST" and (handler := self._posted.get(path)) is not None:
+            scope[ROUTE] = path
+            return handler
         if method in {"GET", "HEAD"} and (address := _PATH.fullmatch(path)) is not None:
             signed = _QUERY.fullmatch(scope["query_string"].decode("latin-1"))
             if signed is not None:

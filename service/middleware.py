@@ -21,7 +21,11 @@ ROUTE = "nightlight.route"
 # What counts where nothing was answered: a fault of ours, or a client that left before it had sent its request.
 _NO_ANSWER, _CLIENT_GONE = 500, 499
 DECISIONS, RENDITION, UPLOAD = "/v1/decisions", "/a/{name}.{extension}", "/v1/profiles/{profile_id}/image"
+EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+# What AuthZEN asks for: the id that came, whatever it is (OpenID Authorization API 1.0, "Request Identification"). The
+# cap of a request's head bounds it; what a header may not hold (RFC 9110, section 5.5) is not sent.
+_AUTHZEN, _ANY_ID = "/access/v1/", re.compile(rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
 
 
 class RequestMetrics:
@@ -76,7 +80,8 @@ def _children(route: str, outcome: str) -> tuple[Counter, Histogram]:
 class RequestId:
     """Binds a request id to the log lines of a request and returns it in ``X-Request-Id``.
 
-    An id that comes in is kept if it is a plain word, so that a platform's own trace can be followed.
+    An id that comes in is kept if it is a plain word, so that a platform's own trace can be followed. The routes of
+    AuthZEN return any id as it came; the logs have plain ones alone.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -90,11 +95,12 @@ class RequestId:
             return
         sent_id = dict(scope["headers"]).get(b"x-request-id", b"")
         request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(8).encode()
+        returned = sent_id if scope["path"].startswith(_AUTHZEN) and _ANY_ID.fullmatch(sent_id) else request_id
 
         async def tagged(message: Message) -> None:
             # Pictures are answered alike for everybody: nothing of one request may stand in their headers.
             if message["type"] == "http.response.start" and not scope["path"].startswith("/a/"):
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                message["headers"] = [*message["headers"], (b"x-request-id", returned)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):

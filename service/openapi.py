@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from service.problems import MEDIA_TYPE
 
@@ -31,6 +32,7 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_PARTS = "$defs"
 _METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
 _PUBLIC = ("/a/", "/.well-known/", "/v1/c2pa/services/")
 _BEARER = {
@@ -45,6 +47,15 @@ _BEARER = {
 def request_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return what OpenAPI says of a body that the framework does not read."""
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+def body_schema(adapter: TypeAdapter[Any], required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the JSON schema of a body that the framework does not read; its parts are put among the components.
+
+    Members of ``required`` are so too.
+    """
+    schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema, "required": list(required)} if required else schema
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
@@ -67,6 +78,8 @@ def _completed(document_: dict[str, Any]) -> dict[str, Any]:
     document_["components"]["securitySchemes"] = {"bearer": _BEARER}
     for path, item in document_["paths"].items():
         for operation in (item[method] for method in _METHODS & item.keys()):
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                schemas.update(body["schema"].pop(_PARTS, {}))
             responses = operation["responses"]
             responses.pop("422", None)
             content = {MEDIA_TYPE: {"schema": _REFERENCE}}

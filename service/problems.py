@@ -14,6 +14,7 @@ from starlette.routing import Match
 from nightlight import logs
 from nightlight.wiring.readiness import FULL
 from nightlight_core.errors import (
+    BadRequest,
     DiskFull,
     InvalidInput,
     NightlightError,
@@ -101,12 +102,19 @@ def _ours(error: NightlightError) -> Response:
     return response
 
 
-def _validation(error: RequestValidationError) -> Response:
+def bad_request(error: RequestValidationError | InvalidInput) -> Response:
+    """Return the answer to a request that does not fit, where a standard asks for 400 instead of 422."""
+    if isinstance(error, RequestValidationError):
+        return _validation(error, BadRequest)
+    return _ours(BadRequest(error.detail, pointer=error.pointer))
+
+
+def _validation(error: RequestValidationError, kind: type[NightlightError] = InvalidInput) -> Response:
     errors = [
         {"pointer": "/" + "/".join(str(part) for part in item["loc"][1:]), "detail": str(item["msg"])}
         for item in error.errors()[:_MAX_ERRORS]
     ]
-    return problem(InvalidInput.status, InvalidInput.code, InvalidInput.public, errors)
+    return problem(kind.status, kind.code, kind.public, errors)
 
 
 def _http(request: Request, error: HTTPException) -> Response:

@@ -29,6 +29,11 @@ class Blocks(Rows):
         same_row = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
         return self._execute(delete(blocks).where(*same_row)).rowcount == 1
 
+    def of_profile(self, profile_id: ProfileId, viewer_ids: Sequence[ProfileId]) -> set[ProfileId]:
+        """Return those of the viewers that a profile has blocked."""
+        query = select(blocks.c.viewer_id).where(blocks.c.profile_id == profile_id, blocks.c.viewer_id.in_(viewer_ids))
+        return {ProfileId(row.viewer_id) for row in self._execute(query)}
+
     def of_viewer(self, viewer_id: str, profile_ids: Sequence[ProfileId]) -> set[ProfileId]:
         """Return those of the profiles that a viewer is blocked by."""
         query = select(blocks.c.profile_id).where(blocks.c.viewer_id == viewer_id, blocks.c.profile_id.in_(profile_ids))

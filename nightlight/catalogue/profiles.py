@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, insert, select, text, update
 
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import ASSERTED, profiles
+from nightlight.catalogue.schema import ASSERTED, canaries, profiles
 from nightlight_core.ids import ImageId, ProfileId
 
 LIVE = "live"
@@ -81,6 +81,12 @@ class Profiles(Rows):
         query = query.where(profiles.c.profile_id > after, profiles.c.state.in_(KEPT))
         rows = self._execute(query.order_by(profiles.c.profile_id).limit(limit))
         return [(ProfileId(row.profile_id), row.created_at) for row in rows]
+
+    def accounts_after(self, after: str, *, limit: int) -> list[ProfileId]:
+        """Return live profiles that are no canaries, in the order of their ids."""
+        canary = select(canaries.c.profile_id).where(canaries.c.profile_id == profiles.c.profile_id).exists()
+        query = select(profiles.c.profile_id).where(profiles.c.profile_id > after, profiles.c.state == LIVE, ~canary)
+        return [ProfileId(row.profile_id) for row in self._execute(query.order_by(profiles.c.profile_id).limit(limit))]
 
     def lapse(self, before: datetime, band: str, *, limit: int) -> list[ProfileId]:
         """Give live profiles whose band was not asserted since ``before`` this band instead; return those."""

@@ -35,6 +35,7 @@ class TokenScope(StrEnum):
 
     INGEST = "ingest"  # declare profiles, upload, release and delete images: any caller's
     DECIDE = "decide"  # ask for decisions
+    SEARCH = "search"  # search profiles and viewers by what they would be shown: it tells which ids are accounts
     LOCAL = "local"  # decide inside the platform: bands, blocks and keys of the day
     EXPLAIN = "explain"  # ask why, as an operator
     POLICY = "policy"  # activate policies, and read counters

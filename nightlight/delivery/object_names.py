@@ -52,6 +52,11 @@ class ObjectNames:
         """Return the key that chooses variants: of its own, so that it can be lent where the names' key is not."""
         return self._derive("variants")
 
+    @property
+    def page_key(self) -> bytes:
+        """Return the key that tokens of search pages are sealed with, 32 bytes."""
+        return self._derive("pages")
+
     def placeholder(self) -> str:
         """Return the name that the placeholder goes by: of the same shape as all others."""
         return self._encoded("placeholder")

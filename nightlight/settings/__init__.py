@@ -36,6 +36,7 @@ class Settings:
     buckets: storage.BucketsSettings
     delivery: viewers.DeliverySettings
     relations: viewers.RelationSettings
+    authzen: viewers.AuthZenSettings
     quotas: viewers.QuotaSettings
     auth: viewers.AuthSettings
     upload: pictures.UploadSettings

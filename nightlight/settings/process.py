@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings
 
 from nightlight.settings.base import config
 
+# https, or http on this machine: no user, query, fragment or last slash.
+PUBLIC_URL = r"^(?:https://[A-Za-z0-9.-]+|http://(?:127\.0\.0\.1|localhost))(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+){0,8}$"
+
 
 class Deployment(StrEnum):
     """Which set of adapters is wired."""
@@ -68,6 +71,10 @@ class ServiceSettings(BaseSettings):
     """Address to listen on."""
     port: int = Field(default=8080, ge=0, le=65535)
     """Port to listen on."""
+    public_url: str | None = Field(default=None, pattern=PUBLIC_URL)
+    """Where callers of the API find this service, such as `https://nightlight.example.com`, with the path that a proxy
+    takes off, if it does. `/.well-known/authzen-configuration` says it. Only `https`, or `http` on this machine. Unset:
+    `NIGHTLIGHT_DELIVERY_BASE_URL`."""
     threads: int = Field(default=16, ge=1, le=256)
     """Threads for calls that wait on SQL or S3."""
     max_json_bytes: int = Field(default=1_000_000, ge=1_000, le=10_000_000)

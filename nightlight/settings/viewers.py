@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
@@ -22,6 +23,13 @@ class ProviderKind(StrEnum):
 
     CALLBACK = "callback"
     OPENFGA = "openfga"
+
+
+# Words of another vocabulary, and ours for each.
+ForeignWords = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]],
+    Field(min_length=1, max_length=32),
+]
 
 
 class DeliverySettings(BaseSettings):
@@ -98,6 +106,28 @@ class RelationSettings(BaseSettings):
     leeway_s: int = Field(default=5, ge=0, le=300)  # rows of revoked proofs are kept for as long as that asks for
     """Seconds by which the clocks of those who sign proofs may differ from ours. For so long after a revocation new
     proofs count no more than old ones."""
+
+
+class AuthZenSettings(BaseSettings):
+    """The words of those who ask by AuthZEN, and what they stand for here.
+
+    Each is a JSON object with a word of the policy's vocabulary for each word of theirs. Others are answered with
+    `decision: false`. The service does not start where the policy lacks one of these words.
+    """
+
+    model_config = config("NIGHTLIGHT_AUTHZEN_")
+
+    subject_types: ForeignWords = {"user": "signed_out"}
+    """Types of subjects that are viewers, and for each the word for what is assured of such a viewer where the request
+    has no `properties.viewer`. Any other than `signed_out` says that the platform has assured it of every such subject:
+    `{"user": "unverified", "member": "adult"}`."""
+    resource_types: ForeignWords = {"profile": "stranger"}
+    """Types of resources that are profiles, and for each the relation that is claimed where the request has no
+    `properties.relation`: `{"avatar": "stranger", "friend": "connection"}`. More than `stranger` counts only if it is
+    proved, or if `NIGHTLIGHT_RELATIONS_PROVIDER_URL` confirms it."""
+    actions: ForeignWords = {"view": "profile"}
+    """Actions that are to view a picture, and for each the place where, if the request's context has no `context`:
+    `{"can_view": "profile", "read": "profile", "list": "list"}`."""
 
 
 class QuotaSettings(BaseSettings):

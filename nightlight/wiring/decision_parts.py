@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from nightlight_core.keyring import KeyRing
 
 if TYPE_CHECKING:
     from nightlight.delivery.presigned_urls import Presigner
-    from nightlight.settings.viewers import RelationSettings
+    from nightlight.settings.viewers import AuthZenSettings, RelationSettings
     from nightlight_core.decisions.quotas import Quotas
     from nightlight_core.decisions.relation_resolver import RelationProvider
 
@@ -132,3 +132,17 @@ def quotas(settings: Settings) -> Quotas:
 
     url = concern.redis_url.get_secret_value()
     return RedisQuotas(url, limits(settings), timeout_s=concern.timeout_s, namespace=concern.namespace)
+
+
+def check_foreign_words(concern: AuthZenSettings, attributes: Mapping[str, Sequence[str]]) -> None:
+    """Raise SettingsRefused for AuthZEN's words that stand for none of the policy's."""
+    meant = (
+        ("SUBJECT_TYPES", concern.subject_types, "viewer"),
+        ("RESOURCE_TYPES", concern.resource_types, "relation"),
+        ("ACTIONS", concern.actions, "context"),
+    )
+    for name, words, attribute in meant:
+        if unknown := set(words.values()) - set(attributes.get(attribute, ())):
+            known = ", ".join(attributes.get(attribute, ()))
+            message = f"NIGHTLIGHT_AUTHZEN_{name}: the policy has no {attribute} {min(unknown)!r}, only {known}"
+            raise SettingsRefused(message)

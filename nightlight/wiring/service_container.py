@@ -13,12 +13,14 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.sql_roles import SqlRole
 from nightlight.delivery.access_tokens import AccessVerifier
 from nightlight.delivery.object_names import object_key
+from nightlight.delivery.page_tokens import PageTokens
 from nightlight.flows.decisions.abuse_signals import AbuseReports, AbuseSignalLog
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
 from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
+from nightlight.flows.decisions.search import DecisionSearch
 from nightlight.flows.decisions.serve import RenditionServer
 from nightlight.flows.exports.requests import RequestExport
 from nightlight.flows.pictures.deactivate import DeactivateProfile
@@ -54,7 +56,7 @@ from nightlight.wiring.components import (
     subject_hasher,
     upload_flow,
 )
-from nightlight.wiring.decision_parts import limits, quotas, relation_resolver, url_signing
+from nightlight.wiring.decision_parts import check_foreign_words, limits, quotas, relation_resolver, url_signing
 from nightlight.wiring.live_keys import LiveKeys
 from nightlight.wiring.originals import sealer
 from nightlight.wiring.readiness import Check, catalogue_checks, disk_check, run_checks
@@ -93,6 +95,8 @@ class ServiceContainer:
     upload: Upload
     delete: DeletePictures
     decisions: DecisionService
+    search: DecisionSearch
+    page_tokens: PageTokens
     local_evaluation: LocalEvaluationFeed
     rendition_server: RenditionServer
     block: BlockViewers
@@ -137,6 +141,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     live = LiveKeys()
     urls = url_signing(settings, live)
     policy = policy_holder(settings, catalogue, clock, live)
+    check_foreign_words(settings.authzen, policy.known.table.attributes)
     originals, seal = PutOnly(build_store(settings, ORIGINALS)), sealer(settings, live)
     traces = RequestTrace(catalogue, originals, settings.upload, settings.matching, shared, seal)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
@@ -216,6 +221,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         upload=upload_flow(settings, catalogue, policy, originals, seal, shared),
         delete=DeletePictures(catalogue, shared),
         decisions=DecisionService(policy, change_feed, engine),
+        search=DecisionSearch(policy, change_feed, engine),
+        page_tokens=PageTokens(lambda: urls.names.page_key),
         local_evaluation=LocalEvaluationFeed(
             catalogue=catalogue,
             policy=policy,

@@ -151,11 +151,15 @@ def explain(request: Request, body: DecisionsBody) -> Response:
 
 def decisions_response(decisions: Sequence[SignedDecision]) -> Response:
     """Return the response; a decision that is given again is not encoded again."""
-    items = b",".join([decision.representation or _encoded(decision) for decision in decisions])
+    items = b",".join([decision.representation or representation(decision) for decision in decisions])
     return json_response(b'{"items":[' + items + b"]}")
 
 
-def _encoded(decision: SignedDecision) -> bytes:
+def representation(decision: SignedDecision) -> bytes:
+    """Return a decision as JSON; it is kept with the decision."""
+    kept: bytes | None = decision.representation
+    if kept is not None:
+        return kept
     fields = {
         "profile_id": decision.profile_id,
         "url": decision.url,

@@ -1,6 +1,9 @@
+import httpx
 import pytest
 
-from tests.support import pictures
+from nightlight.cli import key_commands
+from tests.support import authzen_scenarios, pictures
+from tests.support.social_graph import social_graph
 from tests.support.stacks import STACKS, Embedded
 
 
@@ -66,3 +69,45 @@ def people(client, bands):
     for _, image_id in picture_ids.values():
         assert client.wait(image_id).state == "ready"
     return picture_ids
+
+
+@pytest.fixture(scope="session", params=sorted(STACKS))
+def certified(request, tmp_path_factory):
+    with social_graph(authzen_scenarios.CONNECTIONS) as url:
+        settings = {
+            **authzen_scenarios.SETTINGS,
+            "NIGHTLIGHT_RELATIONS_PROVIDER_URL": url,
+            "NIGHTLIGHT_RELATIONS_PROVIDER_TIMEOUT_S": "10",
+        }
+        with STACKS[request.param](tmp_path_factory.mktemp(f"authzen-{request.param}"), **settings) as stack:
+            yield stack
+
+
+@pytest.fixture(scope="session")
+def certified_platform(certified):
+    with certified.client() as client:
+        for person in ("alice", "bob"):
+            client.declare(person, band="adult", assurance="verified", region="eu")
+        for record in ("record-1", "record-2"):
+            client.declare(record, band="adult", assurance="verified", region="eu", choice="connections")
+            image_id = client.upload(record, pictures.photograph("coffee.png"), crop=(0, 0, 200, 200)).image_id
+            assert client.wait(image_id).state == "ready"
+        yield client
+
+
+@pytest.fixture(scope="session")
+def certified_http(certified, certified_platform):
+    assert certified_platform
+    token = key_commands.token(certified.folder, scopes=["decide", "search"], subject="pep", hours=12)
+    with httpx.Client(base_url=certified.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def certified_search(certified_http):
+    def results(path, body):
+        answer = certified_http.post(f"/access/v1/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return results

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.integration
 
 READING = {
     TokenScope.DECIDE,
+    TokenScope.SEARCH,
     TokenScope.LOCAL,
     TokenScope.EXPLAIN,
     TokenScope.TRACE,

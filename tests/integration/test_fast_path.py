@@ -73,6 +73,29 @@ def test_a_body_is_answered_as_by_the_route(service, monkeypatch, name):
     assert fast == routed
 
 
+EVALUATION = {
+    "subject": {"type": "user", "id": "v", "properties": {"viewer": "peer"}}, "action": {"name": "view"},
+    "resource": {"type": "profile", "id": "teen"},
+}  # fmt: skip
+AUTHZEN = {
+    "good": EVALUATION, "several": {**EVALUATION, "evaluations": [{}, {"resource": {"type": "profile", "id": "nobody"}}, {"resource": 5}]},
+    "many viewers": {**EVALUATION, "evaluations": [{"subject": {"type": "user", "id": f"v{number}"}} for number in range(20)]},
+    "nothing": {}, "another viewer": {**EVALUATION, "subject": {"type": "user", "id": "v", "properties": {"viewer": "friend"}}},
+    "another type": {**EVALUATION, "subject": {"type": "robot", "id": "v"}}, "a list": [], "too many": {"evaluations": [{}] * 501},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content_type", [JSON, "application/json; charset=utf-8", "application/vnd.x+json", ""])
+@pytest.mark.parametrize("name", AUTHZEN)
+@pytest.mark.parametrize("path", ["/access/v1/evaluation", "/access/v1/evaluations"])
+def test_an_evaluation_is_answered_as_by_the_route(service, monkeypatch, path, name, content_type):
+    client, app = service
+    headers = {"Authorization": f"Bearer {client._token()}", "Content-Type": content_type}
+    fast, routed = both(app, monkeypatch, ("POST", path, json.dumps(AUTHZEN[name]), headers))
+    assert fast == routed
+    assert fast[0][0] in ({200, 400} if content_type.startswith(JSON) else {400})
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
 def test_a_body_may_be_written_in_any_unicode_encoding(service, encoding):
     client, app = service

@@ -4,6 +4,7 @@
 
     NightlightError                                                                         HTTP  retryable
     ├── PolicyRefused, SettingsRefused, IndexBroken, StoreDenied ── SourceDenied            500
+    ├── BadRequest                                                                          400
     ├── PolicyRejected, ReceiptRefused, InvalidInput ── IdempotencyMismatch                 422
     ├── ImageRefused ── ImageTooLarge, ImageTooComplex                                      422
     │   ├── CorruptImage ── TruncatedImage                                                  422
@@ -59,6 +60,14 @@ class NightlightError(Exception):
     def public_detail(self) -> str:
         """Return what a caller of the API is told."""
         return self.detail if self.tells and self.detail else self.public
+
+
+class BadRequest(NightlightError):
+    """A request to a route of AuthZEN lacks a member, or one has the wrong type or a value that is not allowed."""
+
+    status = 400
+    public = "The request is not as the OpenID Authorization API 1.0 says."
+    tells = True
 
 
 class InvalidInput(NightlightError):

@@ -394,9 +394,91 @@ export interface paths {
         put?: never;
         /**
          * Evaluations
-         * @description Say it for up to 500 profiles at once; without ``evaluations`` it is one question, answered as one.
+         * @description Say it for up to 500 profiles at once; without `evaluations` it is one evaluation, answered as one.
+         *
+         *     An evaluation that does not fit, or that names an unknown type or action, is denied; its context has an `error`.
          */
         post: operations["evaluations_access_v1_evaluations_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/search/resource": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search Resource
+         * @description Return profiles whose picture a viewer would be shown, without the pictures.
+         */
+        post: operations["search_resource_access_v1_search_resource_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/search/subject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search Subject
+         * @description Return accounts that would be shown a profile's picture, each as a stranger: proofs are not known here.
+         */
+        post: operations["search_subject_access_v1_search_subject_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/search/action": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search Action
+         * @description Return the actions that would show a viewer a profile's picture; all of them in one page.
+         */
+        post: operations["search_action_access_v1_search_action_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/authzen-configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Authzen Configuration
+         * @description Say where the endpoints are; nothing where the service's public URL has a path, or is not `https`.
+         */
+        get: operations["authzen_configuration__well_known_authzen_configuration_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1173,6 +1255,15 @@ export interface components {
             reason: "over-quota" | "many-profiles" | "canary";
         };
         /**
+         * ActionsAnswer
+         * @description What was found.
+         */
+        ActionsAnswer: {
+            page: components["schemas"]["PageAnswer"];
+            /** Results */
+            results: components["schemas"]["FoundAction"][];
+        };
+        /**
          * ActivatedAnswer
          * @description What was activated, and what that changed.
          */
@@ -1218,38 +1309,22 @@ export interface components {
             at: string;
         };
         /**
-         * AuthZenAction
-         * @description What is to be done: ``view`` is all there is.
+         * AuthZenMetadata
+         * @description The service as a policy decision point. It has no capabilities that are registered, and signs no metadata.
          */
-        AuthZenAction: {
-            /** Name */
-            name: string;
-        };
-        /**
-         * AuthZenEvaluation
-         * @description One question; what it leaves out is as the request's own.
-         */
-        AuthZenEvaluation: {
-            subject?: components["schemas"]["AuthZenSubject"] | null;
-            action?: components["schemas"]["AuthZenAction"] | null;
-            resource?: components["schemas"]["Resource"] | null;
-            context?: components["schemas"]["Surroundings"] | null;
-        };
-        /**
-         * AuthZenSubject
-         * @description The viewer; ``id`` is the platform's own.
-         */
-        AuthZenSubject: {
-            /** Type */
-            type: string;
-            /** Id */
-            id: string;
-            /**
-             * @default {
-             *       "viewer": "signed_out"
-             *     }
-             */
-            properties?: components["schemas"]["SubjectProperties"];
+        AuthZenMetadata: {
+            /** Policy Decision Point */
+            policy_decision_point: string;
+            /** Access Evaluation Endpoint */
+            access_evaluation_endpoint: string;
+            /** Access Evaluations Endpoint */
+            access_evaluations_endpoint: string;
+            /** Search Subject Endpoint */
+            search_subject_endpoint: string;
+            /** Search Resource Endpoint */
+            search_resource_endpoint: string;
+            /** Search Action Endpoint */
+            search_action_endpoint: string;
         };
         /**
          * AvailableRenditionAnswer
@@ -1530,45 +1605,82 @@ export interface components {
             until: number;
         };
         /**
+         * EntitiesAnswer
+         * @description What was found.
+         */
+        EntitiesAnswer: {
+            page: components["schemas"]["PageAnswer"];
+            /** Results */
+            results: components["schemas"]["FoundEntity"][];
+        };
+        /**
          * EvaluationAnswer
-         * @description Whether there is a picture, and what to show: ``url``, ``expires_at``, ``blurhash`` and ``capture``.
+         * @description Whether there is a picture, and what to show.
          */
         EvaluationAnswer: {
             /** Decision */
             decision: boolean;
             /** Context */
-            context: {
-                [key: string]: unknown;
-            };
+            context: components["schemas"]["EvaluationContext"] | components["schemas"]["EvaluationFault"];
+        };
+        /**
+         * EvaluationContext
+         * @description What to show.
+         */
+        EvaluationContext: {
+            /** Profile Id */
+            profile_id: string;
+            /** Url */
+            url: string;
+            /**
+             * Expires At
+             * @description Unix seconds.
+             */
+            expires_at: number;
+            /**
+             * Blurhash
+             * @description A BlurHash to paint until the picture is there, of the most protective tier.
+             */
+            blurhash: string;
+            /**
+             * Capture
+             * @description Whether apps refuse screenshots and downloads of it. Take everything but `allow` for `forbid`.
+             * @enum {string}
+             */
+            capture: "forbid" | "allow";
+        };
+        /**
+         * EvaluationError
+         * @description Why one evaluation could not be made.
+         */
+        EvaluationError: {
+            /**
+             * Status
+             * @description 400, 404 or 503, as HTTP means them.
+             */
+            status: number;
+            /** Message */
+            message: string;
+            /**
+             * Pointer
+             * @description RFC 6901, into the body.
+             */
+            pointer: string;
+        };
+        /**
+         * EvaluationFault
+         * @description What is there instead if an evaluation could not be made.
+         */
+        EvaluationFault: {
+            error: components["schemas"]["EvaluationError"];
         };
         /**
          * EvaluationsAnswer
-         * @description One answer for each question, in order.
+         * @description One answer for each evaluation, in order.
          */
         EvaluationsAnswer: {
             /** Evaluations */
             evaluations: components["schemas"]["EvaluationAnswer"][];
-        };
-        /**
-         * EvaluationsBody
-         * @description Several questions, or one.
-         */
-        EvaluationsBody: {
-            subject?: components["schemas"]["AuthZenSubject"] | null;
-            action?: components["schemas"]["AuthZenAction"] | null;
-            resource?: components["schemas"]["Resource"] | null;
-            context?: components["schemas"]["Surroundings"] | null;
-            /**
-             * Evaluations
-             * @default []
-             */
-            evaluations?: components["schemas"]["AuthZenEvaluation"][];
-            /**
-             * @default {
-             *       "evaluations_semantic": "execute_all"
-             *     }
-             */
-            options?: components["schemas"]["Options"];
         };
         /**
          * ExplainAnswer
@@ -1751,6 +1863,24 @@ export interface components {
              * @description Whether another policy decided before, be it a bundle or not.
              */
             has_previous: boolean;
+        };
+        /**
+         * FoundAction
+         * @description An action.
+         */
+        FoundAction: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * FoundEntity
+         * @description A profile or an account.
+         */
+        FoundEntity: {
+            /** Type */
+            type: string;
+            /** Id */
+            id: string;
         };
         /**
          * HoldAnswer
@@ -1959,14 +2089,6 @@ export interface components {
             unmatched: number;
         };
         /**
-         * Options
-         * @description How a batch is answered.
-         */
-        Options: {
-            /** @default execute_all */
-            evaluations_semantic?: components["schemas"]["Semantic"];
-        };
-        /**
          * OriginAnswer
          * @description One rendition that the copy may come from; the likeliest is the first.
          */
@@ -2011,6 +2133,22 @@ export interface components {
              * @description Between perceptual hashes, of 256 bits; a match is at most 31.
              */
             distance: number | null;
+        };
+        /**
+         * PageAnswer
+         * @description Where the results go on.
+         */
+        PageAnswer: {
+            /**
+             * Next Token
+             * @description For the next page; empty at the end.
+             */
+            next_token: string;
+            /**
+             * Count
+             * @description The results in this answer.
+             */
+            count: number;
         };
         /**
          * ProfileAnswer
@@ -2139,35 +2277,6 @@ export interface components {
             report_flag: string;
         };
         /**
-         * Resource
-         * @description A profile.
-         */
-        Resource: {
-            /** Type */
-            type: string;
-            /** Id */
-            id: string;
-            /**
-             * @default {
-             *       "relation": "stranger"
-             *     }
-             */
-            properties?: components["schemas"]["ResourceProperties"];
-        };
-        /**
-         * ResourceProperties
-         * @description What the viewer is to the profile, and the proof of it.
-         */
-        ResourceProperties: {
-            /**
-             * Relation
-             * @default stranger
-             */
-            relation?: string;
-            /** Proof */
-            proof?: string | null;
-        };
-        /**
          * ResultAnswer
          * @description What is known of the copy.
          */
@@ -2218,12 +2327,6 @@ export interface components {
             picture: components["schemas"]["SoftenedPicture"] | null;
         };
         /**
-         * Semantic
-         * @description Whether all questions are answered, or no more after the first refusal, or the first consent.
-         * @enum {string}
-         */
-        Semantic: "execute_all" | "deny_on_first_deny" | "permit_on_first_permit";
-        /**
          * SoftenedPicture
          * @description A softened picture.
          */
@@ -2260,30 +2363,6 @@ export interface components {
             status: string;
             /** Timestamp */
             timestamp: string;
-        };
-        /**
-         * SubjectProperties
-         * @description What is assured of the viewer, and where they come from.
-         */
-        SubjectProperties: {
-            /**
-             * Viewer
-             * @default signed_out
-             */
-            viewer?: string;
-            /** Network */
-            network?: string | null;
-        };
-        /**
-         * Surroundings
-         * @description Where the picture is shown: a word of the policy's vocabulary.
-         */
-        Surroundings: {
-            /**
-             * Context
-             * @default profile
-             */
-            context?: string;
         };
         /**
          * TakedownAnswer
@@ -2596,6 +2675,108 @@ export interface components {
                 pointer?: string;
                 detail?: string;
             }[];
+        };
+        /**
+         * AuthZenAction
+         * @description What is to be done; its properties are ignored.
+         */
+        AuthZenAction: {
+            /** Name */
+            name: string;
+            /** Properties */
+            properties?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * AuthZenContext
+         * @description Where the picture is shown: a word of the policy's vocabulary; other members are ignored.
+         */
+        AuthZenContext: {
+            /** Context */
+            context?: string | null;
+        };
+        /**
+         * AuthZenResource
+         * @description A profile.
+         */
+        AuthZenResource: {
+            /** Type */
+            type: string;
+            properties?: components["schemas"]["ResourceProperties"] | null;
+            /** Id */
+            id: string;
+        };
+        /**
+         * AuthZenSubject
+         * @description The viewer; ``id`` is the platform's own.
+         */
+        AuthZenSubject: {
+            /** Type */
+            type: string;
+            properties?: components["schemas"]["SubjectProperties"] | null;
+            /** Id */
+            id: string;
+        };
+        /**
+         * ResourceProperties
+         * @description What the viewer is to the profile, and the proof of it; others are ignored.
+         */
+        ResourceProperties: {
+            /** Relation */
+            relation?: string | null;
+            /** Proof */
+            proof?: string | null;
+        };
+        /**
+         * SubjectProperties
+         * @description What is assured of the viewer, and where they come from; others are ignored.
+         */
+        SubjectProperties: {
+            /** Viewer */
+            viewer?: string | null;
+            /** Network */
+            network?: string | null;
+        };
+        /**
+         * EvaluationOptions
+         * @description How a batch is answered; others are ignored.
+         */
+        EvaluationOptions: {
+            /** Evaluations Semantic */
+            evaluations_semantic?: ("execute_all" | "deny_on_first_deny" | "permit_on_first_permit") | null;
+        };
+        /**
+         * PageRequest
+         * @description Which part of the results: ``token`` is the ``next_token`` of the page before, and all else as it was there.
+         */
+        PageRequest: {
+            /** Token */
+            token?: string | null;
+            /** Limit */
+            limit?: number | null;
+            /** Properties */
+            properties?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * SoughtResource
+         * @description The profiles that are sought.
+         */
+        SoughtResource: {
+            /** Type */
+            type: string;
+            properties?: components["schemas"]["ResourceProperties"] | null;
+        };
+        /**
+         * SoughtSubject
+         * @description The viewers that are sought.
+         */
+        SoughtSubject: {
+            /** Type */
+            type: string;
+            properties?: components["schemas"]["SubjectProperties"] | null;
         };
     };
     responses: never;
@@ -3488,7 +3669,12 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["AuthZenEvaluation"];
+                "application/json": {
+                    subject: components["schemas"]["AuthZenSubject"] | null;
+                    action: components["schemas"]["AuthZenAction"] | null;
+                    resource: components["schemas"]["AuthZenResource"] | null;
+                    context?: components["schemas"]["AuthZenContext"] | null;
+                };
             };
         };
         responses: {
@@ -3530,7 +3716,15 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["EvaluationsBody"];
+                "application/json": {
+                    subject?: components["schemas"]["AuthZenSubject"] | null;
+                    action?: components["schemas"]["AuthZenAction"] | null;
+                    resource?: components["schemas"]["AuthZenResource"] | null;
+                    context?: components["schemas"]["AuthZenContext"] | null;
+                    /** Evaluations */
+                    evaluations?: unknown[] | null;
+                    options?: components["schemas"]["EvaluationOptions"] | null;
+                };
             };
         };
         responses: {
@@ -3541,6 +3735,187 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EvaluationsAnswer"] | components["schemas"]["EvaluationAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_resource_access_v1_search_resource_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    subject: components["schemas"]["AuthZenSubject"];
+                    action: components["schemas"]["AuthZenAction"];
+                    resource: components["schemas"]["SoughtResource"];
+                    context?: components["schemas"]["AuthZenContext"] | null;
+                    page?: components["schemas"]["PageRequest"] | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntitiesAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_subject_access_v1_search_subject_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    subject: components["schemas"]["SoughtSubject"];
+                    action: components["schemas"]["AuthZenAction"];
+                    resource: components["schemas"]["AuthZenResource"];
+                    context?: components["schemas"]["AuthZenContext"] | null;
+                    page?: components["schemas"]["PageRequest"] | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntitiesAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_action_access_v1_search_action_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    subject: components["schemas"]["AuthZenSubject"];
+                    resource: components["schemas"]["AuthZenResource"];
+                    context?: components["schemas"]["AuthZenContext"] | null;
+                    page?: components["schemas"]["PageRequest"] | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionsAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    authzen_configuration__well_known_authzen_configuration_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthZenMetadata"];
                 };
             };
             /** @description Refused: the problem says why. */

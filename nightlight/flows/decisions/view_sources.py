@@ -12,6 +12,7 @@ from nightlight_core.errors import CatalogueUnavailable
 
 if TYPE_CHECKING:
     from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+    from nightlight_core.decisions.profile_views import ProfileView
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,14 @@ class MemoryViews:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueViews:
-    """Views from memory, and from the catalogue what is not there; none older than the change ``at_least``."""
+    """Views from memory, and from the catalogue what is not there; none older than the change ``at_least``.
+
+    Without ``keep`` what was read of the catalogue is not kept in memory.
+    """
 
     change_feed: ChangeFeedPoller
     at_least: int | None = None
+    keep: bool = True
 
     def find(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews | None:
         """Return a view of each profile; None where the catalogue does not answer, or not of the change yet."""
@@ -52,9 +57,12 @@ class CatalogueViews:
             raise CatalogueUnavailable(f"the catalogue does not know of the change {self.at_least} yet")
         cached = feed.views.find(profile_ids)
         missing = [profile_id for profile_id, view in zip(profile_ids, cached, strict=True) if view is None]
-        read = {view.profile_id: view for view in feed.read(list(dict.fromkeys(missing)))} if missing else {}
+        read = {view.profile_id: view for view in self._read(missing)} if missing else {}
         views = [view or read[profile_id] for profile_id, view in zip(profile_ids, cached, strict=True)]
         blocked = blocked_by(viewer_id, views)
         if viewer_id is not None and (many := [view.profile_id for view in views if view.blocked is None]):
             blocked |= feed.blocked(viewer_id, many)
         return FoundViews(views, blocked)
+
+    def _read(self, profile_ids: Sequence[str]) -> Sequence[ProfileView]:
+        return self.change_feed.read(list(dict.fromkeys(profile_ids)), keep=self.keep)

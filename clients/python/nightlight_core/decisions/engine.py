@@ -143,6 +143,22 @@ class DecisionEngine:
         allowed = self._limit(requester, profile_ids, answers, lookup.views, int(moment * 1e6)) if profile_ids else []
         return self.builder.finish(answers, allowed, requester.viewer_id, now=now)
 
+    def permits(self, policy: DecisionPolicy, request: DecisionRequest, source: ProfileViewSource) -> list[bool] | None:
+        """Say for each claim, in order, whether there is a picture for the viewer; raises like ``decide``.
+
+        Nothing is given, counted or taken of quotas. A canary is no profile here: a search must lead nobody to one.
+        """
+        check(policy.table, request)
+        lookup = source.find(request.requester.viewer_id, [claim[0] for claim in request.claims])
+        if lookup is None:
+            return None
+        now = int(self.clock())
+        relations = [resolved[0] for resolved in self._resolve(request, lookup, now)]
+        answers = self.builder.answers(policy, request.viewer, request.context, lookup.views, relations, now=now)
+        return [
+            answer.picture is not None and not view.canary for answer, view in zip(answers, lookup.views, strict=True)
+        ]
+
     def explain(
         self, policy: DecisionPolicy, request: DecisionRequest, source: ProfileViewSource
     ) -> list[Explanation] | None:
