@@ -59,7 +59,7 @@ def test_an_entity_is_inherited_whole_and_never_in_parts():
     assert question({}, **defaults).asked == ("peer", "list", Requester("v", "n", "pep"))
     other = question({"subject": {"type": "user", "id": "w"}, "resource": {"type": "profile", "id": "q"}}, **defaults)
     assert other.asked == ("signed_out", "list", Requester("w", None, "pep"))
-    assert other.claim == ("q", "stranger", None)
+    assert other.claim == ("q", "stranger", None, None)
 
 
 @pytest.mark.parametrize(
