@@ -23,6 +23,7 @@ from nightlight_client.models import (
     TakedownNotice,
     Trace,
 )
+from nightlight_client.webhooks import MemorySeen, WebhookEvent, WebhookReceiver, WebhookRefused, WebhookReplayed
 
 __all__ = [
     "AsyncNightlightClient",
@@ -30,10 +31,15 @@ __all__ = [
     "Export",
     "Image",
     "InvalidId",
+    "MemorySeen",
     "NightlightClient",
     "NotNightlight",
     "NoticeReview",
     "Problem",
     "TakedownNotice",
     "Trace",
+    "WebhookEvent",
+    "WebhookReceiver",
+    "WebhookRefused",
+    "WebhookReplayed",
 ]
