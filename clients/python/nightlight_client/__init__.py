@@ -23,10 +23,12 @@ from nightlight_client.models import (
     TakedownNotice,
     Trace,
 )
-from nightlight_client.webhooks import MemorySeen, WebhookEvent, WebhookReceiver, WebhookRefused, WebhookReplayed
+from nightlight_client.webhook_seen import MemorySeen, WebhookRefused, WebhookReplayed
+from nightlight_client.webhooks import AsyncWebhookReceiver, WebhookEvent, WebhookReceiver
 
 __all__ = [
     "AsyncNightlightClient",
+    "AsyncWebhookReceiver",
     "Decision",
     "Export",
     "Image",

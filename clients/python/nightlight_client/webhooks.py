@@ -19,22 +19,23 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import inspect
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightlight_client.models import Problem
+from nightlight_client.webhook_seen import AsyncSeenEvents, SeenEvents, WebhookRefused, WebhookReplayed
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+_T = TypeVar("_T")
 # Ours have a few hundred bytes; the specification proposes at most 20 kB.
 MAX_BYTES = 65_536
 TOLERANCE_S = 300
@@ -45,18 +46,6 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 # Whoever takes longer over an event than this may be given it twice.
 _CLAIM_S = 120
-
-
-class WebhookRefused(Problem):
-    """A request that is no event of ours, or not one to act on. ``status`` is what to answer.
-
-    ``code``: webhook_too_large (413), webhook_malformed (400), webhook_expired (401), webhook_unsigned (401),
-    webhook_busy (503), and that of WebhookReplayed.
-    """
-
-
-class WebhookReplayed(WebhookRefused):
-    """An event that was taken before: nothing is to be done, and whoever sends it has its answer (204)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,78 +66,12 @@ class WebhookEvent:
     data: Mapping[str, Any]
 
 
-class SeenEvents(Protocol):
-    """Remembers words for a time: where several processes take events, a store that they share.
-
-    With Redis: ``SET key 1 NX EX seconds``, ``EXISTS key``, ``DEL key``. Each must be atomic.
-    """
-
-    def add(self, word: str, seconds: int) -> bool:
-        """Remember a word; return whether it was new."""
-        ...
-
-    def has(self, word: str) -> bool:
-        """Return whether a word is remembered."""
-        ...
-
-    def discard(self, word: str) -> None:
-        """Forget a word."""
-        ...
-
-
-class MemorySeen:
-    """Remembers in this process alone, at most so many words at a time; with as many, nothing more is taken."""
-
-    def __init__(self, most: int = 100_000, elapsed: Callable[[], float] = time.monotonic) -> None:
-        """Remember nothing yet. 100,000 words take some 20 MB."""
-        self._most, self._elapsed = most, elapsed
-        self._until: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def add(self, word: str, seconds: int) -> bool:
-        """Remember a word; raises WebhookRefused (503) where there is no room: a replay could not be told."""
-        with self._lock:
-            now = self._elapsed()
-            if self._until.get(word, now) > now:
-                return False
-            if len(self._until) >= self._most:
-                self._until = {known: until for known, until in self._until.items() if until > now}
-                if len(self._until) >= self._most:
-                    raise WebhookRefused(503, "webhook_busy", "too many events at a time to tell replays")
-            self._until[word] = now + seconds
-            return True
-
-    def has(self, word: str) -> bool:
-        """Return whether a word is remembered."""
-        with self._lock:
-            now = self._elapsed()
-            return self._until.get(word, now) > now
-
-    def discard(self, word: str) -> None:
-        """Forget a word."""
-        with self._lock:
-            self._until.pop(word, None)
-
-
-class WebhookReceiver:
-    """Verifies events. Safe to share between threads."""
+class _Verifier:
+    """What both receivers have: the keys, and the verification."""
 
     def __init__(
-        self,
-        *,
-        secrets: Iterable[str] = (),
-        public_keys: Iterable[str] = (),
-        seen: SeenEvents | None = None,
-        tolerance_s: int = TOLERANCE_S,
-        clock: Callable[[], float] = time.time,
+        self, secrets: Iterable[str], public_keys: Iterable[str], tolerance_s: int, clock: Callable[[], float]
     ) -> None:
-        """Accept events that one of these keys signed; several, so that they can be rotated.
-
-        ``secrets`` are ``whsec_...``, ``public_keys`` ``whpk_...`` (``public_keys_of`` makes them of the service's
-        JWKS). ``seen`` refuses replays; without it an event can be sent again for ``tolerance_s`` by whoever has seen
-        it on its way. Raises SettingsRefused where a key is malformed, where there is none, and where ``public_keys``
-        are given without ``cryptography``.
-        """
         self._secrets = [_decoded(text, "whsec_", _SECRET_BYTES) for text in _listed(secrets, "secrets")]
         raw = [_decoded(text, "whpk_", _KEY_BYTES) for text in _listed(public_keys, "public_keys")]
         self._public_keys = _loaded(raw)
@@ -156,44 +79,9 @@ class WebhookReceiver:
             raise SettingsRefused("a receiver of webhooks needs secrets or public keys")
         if tolerance_s < 1:
             raise SettingsRefused("tolerance_s is at least a second")
-        self._seen, self._tolerance_s, self._clock = seen, tolerance_s, clock
-
-    def verify(self, payload: bytes | str, headers: Mapping[str, str]) -> WebhookEvent:
-        """Return the event of a request; ``payload`` is its body, byte for byte as it came.
-
-        With ``seen`` it counts as taken from now on. Use ``receive`` where taking it may fail. Raises WebhookRefused.
-        """
-        event = self._verified(payload, headers)
-        if self._seen is not None and not self._seen.add(_taken(event), self._remember_s):
-            raise _replayed(event)
-        return event
-
-    @contextmanager
-    def receive(self, payload: bytes | str, headers: Mapping[str, str]) -> Iterator[WebhookEvent]:
-        """Give the event of a request; it counts as taken once the block has ended, and not if the block raises.
-
-        Raises WebhookRefused; with the status 503 where another thread or process is at the same event.
-        """
-        event, seen = self._verified(payload, headers), self._seen
-        if seen is None:
-            yield event
-            return
-        claim = f"{event.event_id}:claimed"
-        if not seen.add(claim, _CLAIM_S):
-            if seen.has(_taken(event)):
-                raise _replayed(event)
-            raise WebhookRefused(503, "webhook_busy", "the same event is being taken at this moment")
-        try:
-            if seen.has(_taken(event)):
-                raise _replayed(event)
-            yield event
-            seen.add(_taken(event), self._remember_s)
-        finally:
-            seen.discard(claim)
-
-    @property
-    def _remember_s(self) -> int:
-        return 2 * self._tolerance_s + 1  # a timestamp may be so far ahead, and then so old
+        self._tolerance_s, self._clock = tolerance_s, clock
+        # A timestamp may be so far ahead, and then so old.
+        self._remember_s = 2 * tolerance_s + 1
 
     def _verified(self, payload: bytes | str, headers: Mapping[str, str]) -> WebhookEvent:
         body = payload.encode() if isinstance(payload, str) else bytes(payload)
@@ -221,6 +109,100 @@ class WebhookReceiver:
             for key in self._public_keys if version == "v1a" else ():
                 good |= _verifies(key, given, message)
         return good
+
+
+class WebhookReceiver(_Verifier):
+    """Verifies events. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Iterable[str] = (),
+        public_keys: Iterable[str] = (),
+        seen: SeenEvents | None = None,
+        tolerance_s: int = TOLERANCE_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Accept events that one of these keys signed; several, so that they can be rotated.
+
+        ``secrets`` are ``whsec_...``, ``public_keys`` ``whpk_...`` (``public_keys_of`` makes them of the service's
+        JWKS). ``seen`` refuses replays; without it an event can be sent again for ``tolerance_s`` by whoever has seen
+        it on its way. Raises SettingsRefused where a key is malformed, where there is none, and where ``public_keys``
+        are given without ``cryptography``.
+        """
+        super().__init__(secrets, public_keys, tolerance_s, clock)
+        self._seen = seen
+
+    def verify(self, payload: bytes | str, headers: Mapping[str, str]) -> WebhookEvent:
+        """Return the event of a request; ``payload`` is its body, byte for byte as it came.
+
+        With ``seen`` it counts as taken from now on. Use ``receive`` where taking it may fail. Raises WebhookRefused.
+        """
+        event = self._verified(payload, headers)
+        if self._seen is not None and not self._seen.add(_taken(event), self._remember_s):
+            raise _replayed(event)
+        return event
+
+    @contextmanager
+    def receive(self, payload: bytes | str, headers: Mapping[str, str]) -> Iterator[WebhookEvent]:
+        """Give the event of a request; it counts as taken once the block has ended, and not if the block raises.
+
+        Raises WebhookRefused; with the status 503 where another thread or process is at the same event.
+        """
+        event, seen = self._verified(payload, headers), self._seen
+        if seen is None:
+            yield event
+            return
+        if not seen.add(_claim(event), _CLAIM_S):
+            raise _replayed(event) if seen.has(_taken(event)) else _busy()
+        try:
+            if seen.has(_taken(event)):
+                raise _replayed(event)
+            yield event
+            seen.add(_taken(event), self._remember_s)
+        finally:
+            seen.discard(_claim(event))
+
+
+class AsyncWebhookReceiver(_Verifier):
+    """The same for asyncio: ``seen`` may be one whose methods are awaited."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Iterable[str] = (),
+        public_keys: Iterable[str] = (),
+        seen: AsyncSeenEvents | SeenEvents | None = None,
+        tolerance_s: int = TOLERANCE_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Accept events as a WebhookReceiver does; raises SettingsRefused likewise."""
+        super().__init__(secrets, public_keys, tolerance_s, clock)
+        self._seen = seen
+
+    async def verify(self, payload: bytes | str, headers: Mapping[str, str]) -> WebhookEvent:
+        """Return the event of a request; with ``seen`` it counts as taken from now on. Raises WebhookRefused."""
+        event = self._verified(payload, headers)
+        if self._seen is not None and not await _awaited(self._seen.add(_taken(event), self._remember_s)):
+            raise _replayed(event)
+        return event
+
+    @asynccontextmanager
+    async def receive(self, payload: bytes | str, headers: Mapping[str, str]) -> AsyncIterator[WebhookEvent]:
+        """Give the event of a request; it counts as taken once the block has ended, and not if the block raises."""
+        event, seen = self._verified(payload, headers), self._seen
+        if seen is None:
+            yield event
+            return
+        if not await _awaited(seen.add(_claim(event), _CLAIM_S)):
+            raise _replayed(event) if await _awaited(seen.has(_taken(event))) else _busy()
+        try:
+            if await _awaited(seen.has(_taken(event))):
+                raise _replayed(event)
+            yield event
+            await _awaited(seen.add(_taken(event), self._remember_s))
+        finally:
+            await _awaited(seen.discard(_claim(event)))
 
 
 def public_keys_of(jwks: Mapping[str, Any]) -> list[str]:
@@ -266,6 +248,18 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 def _taken(event: WebhookEvent) -> str:
     return f"{event.event_id}:taken"
+
+
+def _claim(event: WebhookEvent) -> str:
+    return f"{event.event_id}:claimed"
+
+
+def _busy() -> WebhookRefused:
+    return WebhookRefused(503, "webhook_busy", "the same event is being taken at this moment")
+
+
+async def _awaited(answer: _T | Awaitable[_T]) -> _T:
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _replayed(event: WebhookEvent) -> WebhookReplayed:

@@ -97,7 +97,7 @@ class DeliverWebhooks:
             _tell(known, now)
             if known.state == DISABLED or (known.not_before is not None and known.not_before > now):
                 return []
-            return tx.events.claim(now, limit=_BATCH, claim_s=_BATCH * self.timeout_s + 60)
+            return tx.events.claim(now, limit=_BATCH, claim_s=_BATCH / _WAVE * self.timeout_s + 60)
 
     async def _sent(self, http: httpx.AsyncClient, url: str, wave: Sequence[Event]) -> list[PostResult]:
         moment = int(self.clock().timestamp())
@@ -113,10 +113,10 @@ class DeliverWebhooks:
         """Write how deliveries ended; ``untried`` are due again soon. Say whether the endpoint is still enabled."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
+            before = tx.webhooks.locked(endpoint.endpoint_id)  # before its events: so does whoever enables it
             for event, delivery in zip(wave, deliveries, strict=True):
                 _record_event(tx, event, delivery, now)
             tx.events.release([event.event_id for event in untried], now + timedelta(seconds=_PAUSE_S))
-            before = tx.webhooks.locked(endpoint.endpoint_id)
             if before is None:  # another process has other settings
                 return False
             after = judged(before, deliveries, now, self.limits)

@@ -15,14 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nightlight.catalogue import events
 from nightlight.flows.webhooks.dispatch import payload
 from nightlight.flows.webhooks.signing import EventSigner, jwks, parse_private_keys, parse_secrets
-from nightlight_client.webhooks import (
-    MAX_BYTES,
-    MemorySeen,
-    WebhookReceiver,
-    WebhookRefused,
-    WebhookReplayed,
-    public_keys_of,
-)
+from nightlight_client.webhook_seen import MemorySeen, WebhookRefused, WebhookReplayed
+from nightlight_client.webhooks import MAX_BYTES, WebhookReceiver, public_keys_of
 from nightlight_core.errors import SettingsRefused
 from service.webhook_events import EVENTS
 from tests.conftest import ROOT

@@ -78,13 +78,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them, and the events that were taken: the release before would show them as waiting."""
+    """Drop them, and the events that were taken or given up: the release before would show them as waiting."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TRIGGER images_removed")
     else:
         op.execute("DROP TRIGGER images_removed ON images")
         op.execute("DROP FUNCTION images_removed()")
-    op.execute("DELETE FROM events WHERE taken_at IS NOT NULL")
+    op.execute("DELETE FROM events WHERE taken_at IS NOT NULL OR next_at >= '9999-01-01'")
     for name in ("ix_events_waiting", "ix_events_image_id", "ix_events_profile_id", "ix_events_created_at"):
         steps.drop_index(name, "events")
     for name in reversed(_COLUMNS):
