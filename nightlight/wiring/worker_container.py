@@ -33,7 +33,6 @@ from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
-from nightlight.flows.webhooks.dispatch import DeliverWebhooks
 from nightlight.imaging.renderer import Renderer
 from nightlight.jobs import kinds
 from nightlight.jobs.relay import Reconciler, Relay, Send
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nightlight.flows.traces.search import TraceSearch
+    from nightlight.flows.webhooks.dispatch import DeliverWebhooks
     from nightlight.store.interface import ObjectStore
 
 
@@ -101,7 +101,6 @@ class WorkerContainer:
     renditions: ObjectStore
     names: ObjectNames
     handlers: Mapping[kinds.JobKind, Handler | None]
-    notify: DeliverWebhooks
     edges: RevocationPublisher
     reconciler: Reconciler
     expiry: Expiry
@@ -118,6 +117,10 @@ class WorkerContainer:
     def relay(self, send: Send) -> Relay:
         """Return the outbox relay over a way to send tasks."""
         return Relay(self.catalogue, send, self.clock)
+
+    def notify(self) -> DeliverWebhooks:
+        """Return what delivers events: the schedule's, which alone has their keys. Raises SettingsRefused."""
+        return webhook_delivery(self.settings, self.catalogue, self.keys, self.clock)
 
     def put_placeholder(self) -> None:
         """Put the placeholder under its names, so that an edge serves it like any picture.
@@ -250,7 +253,6 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         renditions=renditions,
         names=names,
         handlers=handlers,
-        notify=webhook_delivery(settings, catalogue, live, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
         reconciler=Reconciler(catalogue, settings.worker, clock),
         expiry=Expiry(

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given as given_
+from hypothesis import strategies as st
 
 from nightlight.catalogue import events
 from nightlight.flows.webhooks.dispatch import payload
@@ -296,3 +298,18 @@ def test_the_pages_ten_lines_verify():
     assert not names["is_ours"](body, headers, NEW)
     assert not names["is_ours"](body + b" ", headers, OLD)
     assert not names["is_ours"](*sent(moment=int(time.time()) - 301), OLD)
+
+
+@given_(
+    st.binary(max_size=300),
+    st.dictionaries(
+        st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature", "x"]), st.text(max_size=200)
+    ),
+    st.booleans(),
+)
+def test_whatever_comes_is_refused_by_our_own_error_alone(body, headers, as_sent):
+    """Also where the signature is good and the body is anything."""
+    receiving = receiver(public_keys=[PUBLIC], seen=MemorySeen())
+    given_headers = sent(body)[1] if as_sent else headers
+    with pytest.raises(WebhookRefused):
+        receiving.verify(body, given_headers)
