@@ -18,7 +18,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, or_, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import events
@@ -136,25 +136,29 @@ class Events(Rows):
         return [EventRecord(*row) for row in self._execute(query)]
 
     def counts(self) -> dict[str, int]:
-        """Return how many events are kept in each state."""
-        columns = [func.coalesce(func.sum(case((which, 1), else_=0)), 0) for which in _STATES.values()]
-        row = self._execute(select(*columns)).one()
-        return dict(zip(_STATES, map(int, row), strict=True))
+        """Return how many events nobody has taken, by state; those that were taken are too many to count."""
+        given_up = func.coalesce(func.sum(case((_STATES[GIVEN_UP], 1), else_=0)), 0)
+        row = self._execute(select(func.count(), given_up).where(events.c.taken_at.is_(None))).one()
+        return {WAITING: int(row[0]) - int(row[1]), GIVEN_UP: int(row[1])}
 
-    def again(
-        self, now: datetime, *, event_ids: Collection[str] = (), since: datetime | None = None, untaken: bool = False
-    ) -> int:
-        """Have events delivered again, from the first attempt on; return how many.
+    def batch(
+        self, after: tuple[datetime, str] | None, *, since: datetime | None, limit: int
+    ) -> list[tuple[datetime, str]]:
+        """Return (written, id) of the next events after one, the oldest first.
 
-        They are those that are named, or written at or after ``since``, or that nobody has ``untaken``.
+        They are all that were written at or after ``since``; without it, all that nobody has taken.
         """
-        which: ColumnElement[bool] = events.c.event_id.in_(event_ids)
-        if since is not None:
-            which = events.c.created_at >= since
-        elif untaken:
-            which = events.c.taken_at.is_(None)
+        query = select(events.c.created_at, events.c.event_id).order_by(events.c.created_at, events.c.event_id)
+        query = query.where(events.c.created_at >= since if since is not None else events.c.taken_at.is_(None))
+        if after is not None:
+            at, event_id = events.c.created_at, events.c.event_id
+            query = query.where(at >= after[0], or_(at > after[0], event_id > after[1]))
+        return [(row.created_at, row.event_id) for row in self._execute(query.limit(limit))]
+
+    def again(self, event_ids: Collection[str], now: datetime) -> int:
+        """Have events delivered again, from the first attempt on; return how many of them there are."""
         values = {"attempts": 0, "next_at": now, "taken_at": None}
-        return self._execute(update(events).where(which).values(values)).rowcount
+        return self._execute(update(events).where(events.c.event_id.in_(event_ids)).values(values)).rowcount
 
     def forget_before(self, moment: datetime, *, limit: int) -> tuple[int, int]:
         """Drop up to ``limit`` events written before a moment; return how many were taken, and how many never were."""

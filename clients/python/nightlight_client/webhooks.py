@@ -29,11 +29,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightlight_client.webhook_seen import AsyncSeenEvents, SeenEvents, WebhookRefused, WebhookReplayed
+from nightlight_client.webhook_seen import (
+    AsyncSeenEvents,
+    MemorySeen,
+    SeenEvents,
+    WebhookRefused,
+    WebhookReplayed,
+)
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+__all__ = [
+    "AsyncSeenEvents",
+    "AsyncWebhookReceiver",
+    "MemorySeen",
+    "SeenEvents",
+    "WebhookEvent",
+    "WebhookReceiver",
+    "WebhookRefused",
+    "WebhookReplayed",
+    "public_keys_of",
+]
 
 _T = TypeVar("_T")
 # Ours have a few hundred bytes; the specification proposes at most 20 kB.

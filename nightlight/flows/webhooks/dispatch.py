@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
 
 _BATCH = 50
+_DROP = 1000
 # Deliveries under way at once.
 _WAVE = 5
 # When the next attempt is made: at once, then as the specification proposes; three days in all.
@@ -90,7 +91,7 @@ class DeliverWebhooks:
             tx.webhooks.publish_keys(self.signer.public_keys(), now)
             if self.endpoint is None:
                 tx.webhooks.forget_endpoints()
-                tx.events.drop_due(now, limit=_BATCH)
+                tx.events.drop_due(now, limit=_DROP)
                 _tell(None, now)
                 return []
             known = tx.webhooks.configured(self.endpoint.endpoint_id, self.endpoint.shown, now)

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from nightlight.catalogue.webhooks import WebhookEndpoint
     from nightlight_core.clock import Clock
 
+_BATCH = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookOverview:
-    """How webhooks stand; ``counts`` are of all events that are kept, by state."""
+    """How webhooks stand; ``counts`` are of events that nobody has taken, by state."""
 
     endpoints: list[WebhookEndpoint]
     counts: dict[str, int]
@@ -46,30 +48,48 @@ class ManageWebhooks:
     def replay(self, *, event_ids: Sequence[str] = (), since: datetime | None = None, actor: str) -> int:
         """Have events delivered again: those that are named, or all that were written since; return how many."""
         now = self.clock()
-        with self.catalogue.transaction() as tx:
-            count = tx.events.again(now, event_ids=event_ids, since=since)
-            if count:
+        if since is not None:
+            count = self._all_again(now, since=since)
+        else:
+            with self.catalogue.transaction() as tx:
+                count = tx.events.again(event_ids, now)
+        if count:
+            with self.catalogue.transaction() as tx:
                 tx.audit.append("webhooks.replayed", now=now, actor=actor, detail={"events": count})
         return count
 
     def enable(self, *, actor: str) -> tuple[list[WebhookEndpoint], int]:
         """Enable the endpoints that are disabled; return them, and how many events are due at once.
 
-        Those are all that were never taken, given up or not.
+        Those are all that were never taken, given up or not. They are due first: whoever is stopped in between finds
+        the endpoint disabled, and begins again.
         """
         now = self.clock()
+        with self.catalogue.reading() as tx:
+            disabled = [endpoint for endpoint in tx.webhooks.endpoints() if endpoint.state == DISABLED]
+        if not disabled:
+            return [], 0
+        due = self._all_again(now, since=None)
         with self.catalogue.transaction() as tx:
-            enabled = []
-            for endpoint in tx.webhooks.endpoints():
-                held = tx.webhooks.locked(endpoint.endpoint_id)
-                if held is None or held.state != DISABLED:
-                    continue
-                fresh = replace(
+            enabled = [
+                replace(
                     held, state=ENABLED, reason=None, failures=0, failing_since=None, not_before=None, disabled_at=None
                 )
-                tx.webhooks.write(fresh)
-                enabled.append(fresh)
-            due = tx.events.again(now, untaken=True) if enabled else 0
-            if enabled:
-                tx.audit.append("webhooks.enabled", now=now, actor=actor, detail={"events": due})
+                for endpoint in disabled
+                if (held := tx.webhooks.locked(endpoint.endpoint_id)) is not None
+            ]
+            for endpoint in enabled:
+                tx.webhooks.write(endpoint)
+            tx.audit.append("webhooks.enabled", now=now, actor=actor, detail={"events": due})
         return enabled, due
+
+    def _all_again(self, now: datetime, *, since: datetime | None) -> int:
+        """Have events delivered again in batches, each a short transaction."""
+        count, last = 0, None
+        while True:
+            with self.catalogue.transaction() as tx:
+                batch = tx.events.batch(last, since=since, limit=_BATCH)
+                count += tx.events.again([event_id for _, event_id in batch], now)
+            if len(batch) < _BATCH:
+                return count
+            last = batch[-1]

@@ -19,6 +19,7 @@ from nightlight import metrics
 from nightlight.catalogue.events import GIVEN_UP, RESTORED, TAKEN, WAITING
 from nightlight.catalogue.webhooks import DISABLED, ENABLED
 from nightlight.flows.retention.expiry import Expiry
+from nightlight.flows.webhooks import manage
 from nightlight.flows.webhooks.dispatch import RETRY_S, DeliverWebhooks, EndpointLimits
 from nightlight.flows.webhooks.manage import ManageWebhooks
 from nightlight.flows.webhooks.post import Endpoint
@@ -163,7 +164,7 @@ def test_after_its_retries_an_event_is_given_up_and_can_be_sent_again(fresh, clo
     world.until_tried(len(RETRY_S) + 3)
     assert len(hooks.sent) == len(RETRY_S) + 1
     (event,) = world.events()
-    assert (event.state, world.manage.overview(limit=0).counts) == (GIVEN_UP, {WAITING: 0, GIVEN_UP: 1, TAKEN: 0})
+    assert (event.state, world.manage.overview(limit=0).counts) == (GIVEN_UP, {WAITING: 0, GIVEN_UP: 1})
     hooks.usual = 204
     assert world.manage.replay(event_ids=[event.event_id], actor="t") == 1
     assert world.deliver.run_once() == 1
@@ -272,6 +273,28 @@ def test_events_since_a_moment_are_sent_again_and_older_ones_are_not(world, hook
     assert world.deliver.run_once() == 2
     assert {body["data"]["profile_id"] for body in hooks.bodies(PATH)} == {"u-2", "u-3"}
     assert world.manage.replay(event_ids=["0" * 32], actor="t") == 0
+
+
+def test_many_events_are_sent_again_in_batches_each_of_them_once(world, monkeypatch):
+    monkeypatch.setattr(manage, "_BATCH", 3)
+    for moment in range(3):  # several of one moment, and a batch that ends in the middle of them
+        for number in range(3 + moment):
+            world.event(f"u-{moment}-{number}")
+        world.clock.forward(seconds=1)
+    since = world.clock() - timedelta(seconds=2)
+    while world.deliver.run_once():
+        pass
+    assert world.manage.replay(since=since, actor="t") == 9
+    assert world.states().count(WAITING) == 9
+    assert world.manage.replay(since=world.clock() + timedelta(days=1), actor="t") == 0
+
+
+def test_an_event_whose_schedule_died_over_it_is_delivered_by_another(world, hooks):
+    world.event()
+    assert len(world.deliver._due()) == 1  # claimed, and then nothing more is heard of it
+    assert world.deliver.run_once() == 0
+    world.clock.forward(seconds=10 * HANG_S + 61)
+    assert world.deliver.run_once() == 1
 
 
 def test_events_are_forgotten_after_their_days_taken_or_not(world, hooks, fresh):
