@@ -2,16 +2,18 @@
 
 import base64
 import json
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
-from nightlight_client import MemorySeen, WebhookReceiver, WebhookReplayed
+from nightlight.cli import key_commands
+from nightlight_client import MemorySeen, WebhookReceiver, WebhookRefused, WebhookReplayed
 from nightlight_client.webhooks import public_keys_of
 from tests.support.command import run_command
 from tests.support.receiver import receiving
 from tests.support.services import token
-from tests.support.stacks import STACKS
+from tests.support.stacks import STACKS, Embedded
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -88,3 +90,55 @@ def test_from_a_change_to_an_endpoint_that_is_disabled_and_back(stack, hooks):
         if headers["webhook-id"] in taken:
             with pytest.raises(WebhookReplayed):
                 receiver.verify(body, headers)
+
+
+@pytest.fixture
+def rotating(tmp_path, hooks):
+    """A stack whose secret is in a file."""
+    path = key_commands.init(tmp_path) / "secrets/nightlight_delivery_webhook_secret"
+    path.write_text(SECRET)
+    path.chmod(0o600)
+    with Embedded(tmp_path, NIGHTLIGHT_DELIVERY_WEBHOOK_URL=hooks.url + PATH) as started:
+        yield started, path
+
+
+def test_a_secret_is_rotated_on_a_running_stack(rotating, hooks):
+    stack, path = rotating
+    schedule = f"http://127.0.0.1:{stack.environment['NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT']}"
+    hooks.usual = 204
+
+    def delivered():
+        who = f"rotated-{token()}"
+        with stack.client() as client:
+            client.declare(who, band="adult", assurance="verified", region="eu")
+            client.revoke(who)
+        return eventually(lambda: next(((h, body) for _, h, body in list(hooks.sent) if who.encode() in body), None))
+
+    def rotate(code=0):
+        arguments = ["keys", "rotate", "webhook-secret", "--process", schedule, "--json"]
+        done = run_command(arguments, stack.environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    assert [rotate()["step"], rotate()["step"]] == ["add", "promote"]
+    new, old = path.read_text().split(",")
+    headers, body = delivered()
+    for secret in (new, old):
+        assert WebhookReceiver(secrets=[secret]).verify(body, headers)
+    assert "may be in use until" in rotate(code=2)["refused"]
+    record = path.with_name("rotations.json")
+    moments = json.loads(record.read_text())
+    for known in moments["webhook-secret"].values():
+        known.update({what: (datetime.fromisoformat(at) - timedelta(days=8)).isoformat() for what, at in known.items()})
+    record.write_text(json.dumps(moments))
+    assert (rotate()["step"], path.read_text()) == ("retire", new)
+
+    def forgotten():
+        headers, body = delivered()
+        assert WebhookReceiver(secrets=[new]).verify(body, headers)
+        try:
+            return not WebhookReceiver(secrets=[old]).verify(body, headers)
+        except WebhookRefused:
+            return True
+
+    eventually(forgotten)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from nightlight import logs, metrics
-from nightlight.catalogue.webhooks import DISABLED, ENABLED, FAILING, GONE
+from nightlight.catalogue.webhooks import DISABLED, FAILING, GONE
 from nightlight.flows.webhooks.post import GONE as GONE_AWAY
 from nightlight.flows.webhooks.post import UNANSWERED, post
 
@@ -75,10 +75,8 @@ class DeliverWebhooks:
                 while due:
                     wave, due = due[:_WAVE], due[_WAVE:]
                     deliveries = runner.run(self._sent(http, self.endpoint.url, wave))
-                    unanswered = all(delivery.outcome in UNANSWERED for delivery in deliveries)
-                    stays = self._record(self.endpoint, wave, deliveries, due if unanswered else ())
                     taken += sum(delivery.taken for delivery in deliveries)
-                    if unanswered or not stays:
+                    if not self._record(self.endpoint, wave, deliveries, due):
                         break
             finally:
                 runner.run(http.aclose())
@@ -111,21 +109,24 @@ class DeliverWebhooks:
     def _record(
         self, endpoint: Endpoint, wave: Sequence[Event], deliveries: Sequence[PostResult], untried: Sequence[Event]
     ) -> bool:
-        """Write how deliveries ended; ``untried`` are due again soon. Say whether the endpoint is still enabled."""
+        """Write how deliveries ended; say whether to go on. If not, those that are ``untried`` are due again soon."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
             before = tx.webhooks.locked(endpoint.endpoint_id)  # before its events: so does whoever enables it
             for event, delivery in zip(wave, deliveries, strict=True):
                 _record_event(tx, event, delivery, now)
-            tx.events.release([event.event_id for event in untried], now + timedelta(seconds=_PAUSE_S))
-            if before is None:  # another process has other settings
-                return False
-            after = judged(before, deliveries, now, self.limits)
-            tx.webhooks.write(after)
-        if after.state == DISABLED and before.state == ENABLED:
+            after = judged(before, deliveries, now, self.limits) if before is not None else None
+            unanswered = all(delivery.outcome in UNANSWERED for delivery in deliveries)
+            # Without a row another process has other settings.
+            stop = after is None or after.state == DISABLED or after.not_before is not None or unanswered
+            if stop:
+                tx.events.release([event.event_id for event in untried], now + timedelta(seconds=_PAUSE_S))
+            if after is not None:
+                tx.webhooks.write(after)
+                _tell(after, now)
+        if after is not None and after.disabled_at == now:
             logs.get("notify").error("webhook.disabled", reason=after.reason, count=after.failures)
-        _tell(after, now)
-        return after.state == ENABLED
+        return not stop
 
 
 def payload(kind: str, moment: datetime, data: dict[str, str]) -> bytes:

@@ -157,6 +157,20 @@ def test_a_receiver_that_asks_to_be_left_alone_is_for_an_hour_at_most(world, hoo
     assert world.deliver.run_once() == 2 + (least_s > 5)
 
 
+@pytest.mark.parametrize("answer", [Answer(429, {"Retry-After": "60"}), Answer(410)])
+def test_the_rest_of_a_batch_is_not_sent_to_a_receiver_that_asked_for_nothing_more(world, hooks, answer):
+    hooks.usual = answer
+    for number in range(12):
+        world.event(f"u-{number}")
+    world.deliver.run_once()
+    assert len(hooks.sent) == 5
+    assert sorted(event.attempts for event in world.events()) == [0] * 7 + [1] * 5
+    hooks.usual = 204
+    world.clock.forward(seconds=70)
+    world.manage.enable(actor="t")
+    assert world.deliver.run_once() == 12
+
+
 def test_after_its_retries_an_event_is_given_up_and_can_be_sent_again(fresh, clock, hooks):
     world = World(fresh, clock, hooks.url + PATH, failures=1000)
     hooks.usual = 400
