@@ -111,6 +111,14 @@ EDGE_LIST_MOMENT = Gauge(
     multiprocess_mode="max",
 )
 EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platform.", ["outcome"])
+WEBHOOKS_DISABLED = KnownGauge(
+    "nightlight_webhooks_disabled",
+    "Whether the endpoint of webhooks is disabled, since deliveries failed for too long: 0 or 1.",
+)
+WEBHOOKS_FAILING_SECONDS = KnownGauge(
+    "nightlight_webhooks_failing_seconds",
+    "Seconds since the first of the deliveries of webhooks that all failed; 0 if the last was taken.",
+)
 ABUSE_SIGNALS = Counter("nightlight_abuse_signals_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")
 DELIVERIES = Counter("nightlight_deliveries_total", "Pictures asked for, by how the answer came about.", ["outcome"])
@@ -242,6 +250,7 @@ EXACT = frozenset(
         "nightlight_provenance_stamps_missed",
         "nightlight_relation_provider_failures",
         "nightlight_takedown_failures",
+        "nightlight_webhooks_failing_seconds",
     }
 )
 

@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from nightlight import telemetry
 from nightlight.settings.process import Environment
-from service import problems
+from service import problems, webhook_events
 from service.client_timeouts import ClientTimeouts
 from service.console import review_pages
 from service.draining import CloseWhileDraining
@@ -44,6 +44,7 @@ from service.routes import (
     takedown_reviews,
     takedowns,
     traces,
+    webhook_keys,
 )
 
 if TYPE_CHECKING:
@@ -98,11 +99,12 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
     modules = (
         profiles, images, exports, decisions, local_evaluation, authzen, authzen_search, authzen_metadata, blocks,
         callers, canaries, policy, rendition_files, optout, traces, takedowns, takedown_reviews, review_pages, imports,
-        holds, softbinding, health,
+        holds, softbinding, webhook_keys, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]
+    webhook_events.install(app)
     app.add_middleware(FastPath)
     app.add_middleware(
         BodyCap,

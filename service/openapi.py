@@ -87,4 +87,8 @@ def _completed(document_: dict[str, Any]) -> dict[str, Any]:
             responses["5XX"] = {"description": "Not possible at the moment.", "content": content}
             if not path.startswith(_PUBLIC):
                 operation["security"] = [{"bearer": []}]
+    for item in document_.get("webhooks", {}).values():
+        for operation in item.values():
+            operation["responses"].pop("422", None)
+            operation["security"] = []  # the signature says who sends it
     return document_

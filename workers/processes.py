@@ -140,6 +140,7 @@ def _look_at_rerenders(feeder: RerenderFeeder) -> None:
 
 
 def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int:
+    notify = services.notify()
     health.serve(
         settings.worker.health_host,
         settings.worker.schedule_health_port,
@@ -156,7 +157,7 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
         services.reconciler,
         settings.worker,
         stop,
-        notify=services.notify,
+        notify=notify,
         edges=services.edges,
         beside=(services.expiry.run_once, begin),
     )

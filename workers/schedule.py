@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nightlight.flows.decisions.edge_revocations import RevocationPublisher
-    from nightlight.flows.webhooks import DeliverWebhooks
+    from nightlight.flows.webhooks.dispatch import DeliverWebhooks
     from nightlight.jobs.relay import Reconciler, Relay
     from nightlight.settings.process import WorkerSettings
 

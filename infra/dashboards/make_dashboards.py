@@ -48,7 +48,8 @@ DASHBOARDS = {
             ("What waits", (M.WAITING_SECONDS, M.WAITING, M.RECONCILED)),
             ("The way to the workers", (M.PUBLISHED, M.PUBLISH_FAILURES, M.RENDERS)),
             ("The way to viewers", (M.DELIVERIES, M.EDGE_LIST_MOMENT, M.EDGE_LISTS)),
-            ("The platform", (M.UPLOADS, M.DECISIONS, M.EVENTS)),
+            ("The platform", (M.UPLOADS, M.DECISIONS)),
+            ("Webhooks", (M.EVENTS, M.WEBHOOKS_FAILING_SECONDS, M.WEBHOOKS_DISABLED)),
             ("Requests", (M.REQUESTS, M.REQUEST_SECONDS, M.REQUEST_FAILURES)),
             (
                 "What Nightlight depends on",

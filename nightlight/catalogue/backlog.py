@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import ColumnElement, Table, func, select
 
 from nightlight.catalogue.jobs import LEASED, QUEUED
 from nightlight.catalogue.rows import Rows
@@ -57,8 +57,8 @@ class Backlog(Rows):
 
     def events(self) -> Waiting:
         """Return how many events the platform has not taken."""
-        return self._waiting(events)
+        return self._waiting(events, events.c.taken_at.is_(None))
 
-    def _waiting(self, rows: Table) -> Waiting:
-        row = self._execute(select(func.count(), func.min(rows.c.created_at))).one()
+    def _waiting(self, rows: Table, *which: ColumnElement[bool]) -> Waiting:
+        row = self._execute(select(func.count(), func.min(rows.c.created_at)).where(*which)).one()
         return Waiting(row[0], row[1])

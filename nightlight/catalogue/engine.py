@@ -50,6 +50,7 @@ from nightlight.catalogue.takedowns import Takedowns
 from nightlight.catalogue.tombstones import Tombstones
 from nightlight.catalogue.trace_jobs import TraceJobs
 from nightlight.catalogue.view_hashes import ViewHashes
+from nightlight.catalogue.webhooks import Webhooks
 from nightlight_core.errors import CatalogueUnavailable, Conflict, SettingsRefused
 from nightlight_core.files import private_file
 
@@ -73,7 +74,7 @@ class Transaction:
         "exports", "feed", "hash_list_matches", "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles",
         "old_rows", "outbox", "policies", "position", "profiles", "proof_revocations", "receipts", "recipes",
         "rendition_hashes", "rerenders", "revocations", "screenings", "statistics", "sweeps", "takedown_matches",
-        "takedown_reviews", "takedowns", "tombstones", "trace_jobs", "view_hashes",
+        "takedown_reviews", "takedowns", "tombstones", "trace_jobs", "view_hashes", "webhooks",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -115,6 +116,7 @@ class Transaction:
         self.view_hashes = ViewHashes(connection)
         self.tombstones = Tombstones(connection)
         self.erased_rows = ErasedRows(connection)
+        self.webhooks = Webhooks(connection)
 
 
 class Catalogue:

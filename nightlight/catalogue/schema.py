@@ -1,7 +1,7 @@
 """The tables of pictures, of who may see them, and of jobs.
 
 Migrations in ``migrations/`` make them; a test holds the two equal. ``matching_schema``, ``policy_schema``,
-``retention_schema`` and ``takedown_schema`` have the others.
+``retention_schema``, ``takedown_schema`` and ``webhook_schema`` have the others.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ canaries = table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# What the platform is told of, until it has taken it.
+# What the platform is told of: until it has taken it, and for a time after that, so that it can be sent again.
 events = table(
     "events",
     Column("event_id", String(32), primary_key=True),
@@ -196,6 +196,15 @@ events = table(
     Column("image_id", String(32)),
     # The takedown notice that it is about, where it is about no profile: that is empty then.
     Column("takedown_id", String(32)),
+    # When the platform took it; and how the last delivery ended, in a word of catalogue.events and an HTTP status.
+    Column("taken_at", UtcDateTime),
+    Column("last_at", UtcDateTime),
+    Column("last_outcome", String(16)),
+    Column("last_status", Integer),
+    Index("ix_events_created_at", "created_at"),
+    Index("ix_events_profile_id", "profile_id"),
+    _partial("ix_events_image_id", ("image_id",), "image_id IS NOT NULL"),
+    _partial("ix_events_waiting", ("created_at",), "taken_at IS NULL"),
 )
 
 renditions = table(

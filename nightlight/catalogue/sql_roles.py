@@ -69,7 +69,16 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "proof_revocations": _to(service=_QUEUE, schedule=_TAKE_AWAY, operator=_TAKE_AWAY),
     "canaries": _to(service=_ADD),
     "abuse_signals": _to(service=_WRITE, schedule=(f"{_S} (last_at)", _D), operator=_TAKE_AWAY),
-    "events": _to(service=_ADD, worker=_ADD, keeper=_ADD, schedule=_QUEUE, operator=_ADD),
+    # An operator has events sent again; a trigger takes those of whoever was erased.
+    "events": _to(
+        service=_ADD,
+        worker=_ADD,
+        keeper=_ADD,
+        schedule=_QUEUE,
+        operator=(_S, _I, f"{_U} (attempts, next_at, taken_at)"),
+    ),
+    "webhook_endpoints": _to(schedule=_QUEUE, operator=_CHANGE),
+    "webhook_public_keys": _to(service=_READ, schedule=_PUT_AND_TAKE, operator=_READ),
     "trace_jobs": _to(service=_QUEUE, worker=(_S, _U, _D), schedule=_CHANGE),
     "trace_origins": _to(service=_TAKE_AWAY, worker=_PUT_AND_TAKE, schedule=_TAKE_AWAY),
     # Rows are locked by who reads them for a decision, which asks for the right to write.

@@ -39,6 +39,9 @@ DIFFERENCES_OF = {
     "status": "something needs somebody: the problems are listed",
     "sweep": "the workers were not done in time; they go on",
     "trace": "nothing at all was found",
+    "webhooks list": "the endpoint is disabled",
+    "webhooks replay": "there is no such event any more",
+    "webhooks test": "the receiver did not answer with 2xx in time",
 }
 # Other statuses of single commands, so that a script can tell two kinds of difference apart.
 OTHER_STATUSES = {

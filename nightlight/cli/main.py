@@ -26,6 +26,7 @@ from nightlight.cli import (
     provenance_commands,
     receipt_commands,
     takedown_commands,
+    webhook_commands,
 )
 from nightlight.cli.backfill_commands import backfill
 from nightlight.cli.erase_commands import erase
@@ -61,6 +62,7 @@ app.add_typer(lifecycle_commands.app, name="lifecycle")
 app.add_typer(receipt_commands.app, name="receipt")
 app.add_typer(hold_commands.app, name="hold")
 app.add_typer(takedown_commands.app, name="takedown")
+app.add_typer(webhook_commands.app, name="webhooks")
 app.add_typer(bucket_commands.app, name="buckets")
 app.add_typer(provenance_commands.app, name="provenance")
 app.command()(erase)

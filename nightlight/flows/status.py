@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from nightlight.catalogue.position import CURRENT
+from nightlight.catalogue.webhooks import DISABLED
 from nightlight.jobs.kinds import ERASE, KINDS
 from nightlight.jobs.lanes import BACKGROUND, ERASURE, RANKS, TRACE, UPLOAD, URGENT
 from nightlight_core.errors import NightlightError
@@ -91,6 +92,7 @@ class DeploymentStatus:
     kinds: list[KindStatus]
     outbox: BacklogStatus
     webhooks: BacklogStatus
+    webhooks_disabled: list[str]
     failures: list[FailureCount]
     erasures_overdue: int
     takedowns_overdue: int
@@ -129,6 +131,7 @@ class StatusReader:
             takedowns = tx.takedowns.overdue(now)
             sweep = tx.sweeps.last()
             position = tx.position.get()
+            disabled = [endpoint.url for endpoint in tx.webhooks.endpoints() if endpoint.state == DISABLED]
         status = DeploymentStatus(
             at=now,
             version=self.version,
@@ -140,6 +143,7 @@ class StatusReader:
             kinds=[_kind_status(jobs, now) for jobs in open_jobs],
             outbox=_backlog_status(outbox, now),
             webhooks=_backlog_status(events, now),
+            webhooks_disabled=disabled,
             failures=[FailureCount(kind, reason, count) for (kind, reason), count in sorted(failures.items())],
             erasures_overdue=erasures,
             takedowns_overdue=takedowns,
@@ -174,6 +178,10 @@ def problems_of(status: DeploymentStatus) -> list[str]:
         problems.append(f"outbox: a message has waited for {status.outbox.oldest_s:,.0f} s; does a schedule run?")
     if status.webhooks.oldest_s > MOST_EVENTS_S:
         problems.append(f"webhooks: an event has waited for {status.webhooks.oldest_s:,.0f} s for the platform")
+    problems += [
+        f"webhooks: {url} is disabled and sent nothing until `nightlight webhooks enable`"
+        for url in status.webhooks_disabled
+    ]
     if status.certificate_days is not None and status.certificate_days < LEAST_CERTIFICATE_DAYS:
         problems.append(f"certificate: it may sign for {status.certificate_days:.1f} more days")
     if status.failures:

@@ -28,3 +28,6 @@ class RecordSettings(BaseSettings):
     a year before."""
     signals_days: int = Field(default=180, ge=1, le=3650)
     """Days that an abuse signal is kept after it was last seen: it names a viewer or a network."""
+    events_days: int = Field(default=14, ge=4, le=90)
+    """Days that an event for the platform is kept after it was written, taken or not: for so long it can be sent again.
+    Retries take three days."""

@@ -75,9 +75,17 @@ class DeliverySettings(BaseSettings):
     webhook_url: str | None = None
     """Sent an event (Standard Webhooks) whenever a profile's picture is revoked."""
     webhook_key: SecretStr | None = None
-    """Signs events: `whsk_` and the base64 of an Ed25519 private key's 32 bytes."""
+    """Signs events (`v1a`): `whsk_` and the base64 of an Ed25519 private key's 32 bytes. Up to four, with commas
+    between; all sign. `nightlight keys rotate webhook-key` rotates it."""
+    webhook_secret: SecretStr | None = None
+    """Signs events (`v1`, HMAC-SHA256): `whsec_` and the base64 of 24 to 64 bytes, which the receiver has too. Up to
+    four, with commas between; all sign. `nightlight keys rotate webhook-secret` rotates it."""
+    webhook_disable_s: float = Field(default=259_200.0, ge=60, le=2_592_000)
+    """Seconds for which every delivery of events has failed when the endpoint is disabled: three days."""
+    webhook_disable_failures: int = Field(default=5, ge=1, le=1000)
+    """Least number of failed deliveries in a row before the endpoint is disabled."""
     hook_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    """Seconds to wait for either of the two."""
+    """Seconds to wait for the purge hook, and for the whole answer to an event."""
     placeholder_cache_s: int = Field(default=3600, ge=60, le=86400)
     """Longest life of a placeholder's URL, in seconds."""
 

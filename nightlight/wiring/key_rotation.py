@@ -15,6 +15,7 @@ from nightlight.flows.key_rotation.key_files import ChainStorage, JwksStorage, K
 from nightlight.flows.key_rotation.processes import ProcessList
 from nightlight.flows.key_rotation.rings import KeyKind, RotatedKeys
 from nightlight.flows.key_rotation.rotate import Rotation
+from nightlight.flows.key_rotation.webhook_storage import WebhookKeyStorage
 from nightlight.policy.signing import MAX_APPROVAL_S
 from nightlight.settings import Settings
 from nightlight.wiring.components import open_catalogue
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # A decision that was being made when a key changed, and clocks that differ.
 _MARGIN = timedelta(minutes=10)
+_RECEIVERS_MOVE_S = 7 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ def rotated_keys(settings: Settings, kind: KeyKind) -> RotatedKeys:
         KeyKind.C2PA: ("c2pa_roots", "c2pa", "its root is trusted for as long as pictures with its manifests last"),
         KeyKind.SEAL: ("seal", "seal_public", "originals that are sealed to it"),
         KeyKind.CALLERS: ("callers", None, tokens_s),
+        # All keys sign at once; the time is for the platform, which cannot be asked, to move to the new one.
+        KeyKind.WEBHOOK_SECRET: (None, "webhook_secret", _RECEIVERS_MOVE_S),
+        KeyKind.WEBHOOK_KEY: (None, "webhook_key", _RECEIVERS_MOVE_S),
     }
     verified_by, signed_by, life = known[kind]
     if isinstance(life, str):
@@ -81,6 +86,9 @@ def key_storage(settings: Settings, kind: KeyKind, files: KeyFiles) -> KeyStorag
     if kind in rings:
         name, prefix = rings[kind]
         return RingStorage(_secret(settings, files.secrets_folder, name), prefix)
+    if kind in {KeyKind.WEBHOOK_SECRET, KeyKind.WEBHOOK_KEY}:
+        name = f"nightlight_delivery_{kind.value.replace('-', '_')}"
+        return WebhookKeyStorage(_secret(settings, files.secrets_folder, name), kind is KeyKind.WEBHOOK_KEY)
     if kind is KeyKind.SEAL:
         private = _secret(settings, files.secrets_folder, "nightlight_store_seal_private_keys")
         public = _secret(settings, files.public_folder or files.secrets_folder, "nightlight_store_seal_public_key")

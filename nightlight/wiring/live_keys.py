@@ -15,6 +15,7 @@
     safety       NIGHTLIGHT_POLICY_SAFETY_KEYS                      service
     c2pa, c2pa_roots   NIGHTLIGHT_PROVENANCE_CHAIN, _KEY, _ANCHORS  workers
     callers      NIGHTLIGHT_AUTH_JWKS                               service (delivery.jwks reads it)
+    webhook_secret, webhook_key   NIGHTLIGHT_DELIVERY_WEBHOOK_SECRET, _KEY   schedule
 
 A variable in the environment wins over a file, and never changes while a process runs.
 """

@@ -39,6 +39,7 @@ from nightlight.flows.takedowns.requests import PlaceTakedowns, ReviewTakedowns
 from nightlight.flows.takedowns.review import ReviewSoftened
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.flows.traces.requests import RequestTrace
+from nightlight.flows.webhooks.public_keys import WebhookPublicKeys
 from nightlight.retention.wanted_rules import takedown_hours
 from nightlight.settings import Settings
 from nightlight.settings.base import require
@@ -118,6 +119,7 @@ class ServiceContainer:
     takedowns: PlaceTakedowns
     takedown_review: ReviewTakedowns
     review_softened: ReviewSoftened
+    webhook_keys: WebhookPublicKeys
     checks: Mapping[str, Check]
 
     def lapses_at(self, profile: Profile) -> datetime:
@@ -265,6 +267,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             settings.matching.takedowns_per_hour,
         ),
         takedown_review=ReviewTakedowns(catalogue, shared),
+        webhook_keys=WebhookPublicKeys(catalogue),
         review_softened=ReviewSoftened(catalogue, exports.get, shared),
         checks={
             **catalogue_checks(catalogue, SqlRole.SERVICE, clock, auth.leeway_s),

@@ -33,14 +33,12 @@ from nightlight.flows.retention.remove_rows import RemoveErasedRows
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
-from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
 from nightlight.imaging.renderer import Renderer
 from nightlight.jobs import kinds
 from nightlight.jobs.relay import Reconciler, Relay, Send
 from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, audit_days, most_days
 from nightlight.settings import Settings
-from nightlight.settings.base import require
 from nightlight.settings.process import Deployment, Environment
 from nightlight.store.interface import PutOnly, PutResult, put_bytes
 from nightlight.wiring.components import (
@@ -70,6 +68,7 @@ from nightlight.wiring.originals import import_sealer, opener, vault_sealer
 from nightlight.wiring.readiness import Check, catalogue_checks, disk_check, run_checks
 from nightlight.wiring.retention import sweep_flow
 from nightlight.wiring.takedowns import takedown_handlers
+from nightlight.wiring.webhooks import webhook_delivery
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nightlight.flows.traces.search import TraceSearch
+    from nightlight.flows.webhooks.dispatch import DeliverWebhooks
     from nightlight.store.interface import ObjectStore
 
 
@@ -101,7 +101,6 @@ class WorkerContainer:
     renditions: ObjectStore
     names: ObjectNames
     handlers: Mapping[kinds.JobKind, Handler | None]
-    notify: DeliverWebhooks
     edges: RevocationPublisher
     reconciler: Reconciler
     expiry: Expiry
@@ -118,6 +117,10 @@ class WorkerContainer:
     def relay(self, send: Send) -> Relay:
         """Return the outbox relay over a way to send tasks."""
         return Relay(self.catalogue, send, self.clock)
+
+    def notify(self) -> DeliverWebhooks:
+        """Return what delivers events: the schedule's, which alone has their keys. Raises SettingsRefused."""
+        return webhook_delivery(self.settings, self.catalogue, self.keys, self.clock)
 
     def put_placeholder(self) -> None:
         """Put the placeholder under its names, so that an edge serves it like any picture.
@@ -250,7 +253,6 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         renditions=renditions,
         names=names,
         handlers=handlers,
-        notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
         reconciler=Reconciler(catalogue, settings.worker, clock),
         expiry=Expiry(
@@ -296,12 +298,3 @@ def _import(
         settings.upload.max_bytes,
         settings.source.follow_removals,
     )
-
-
-def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWebhooks:
-    hooks = settings.delivery
-    if hooks.webhook_url is None:
-        return DeliverWebhooks(catalogue, None, None, hooks.hook_timeout_s, clock)
-    variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
-    key = webhook_key(require(hooks.webhook_key, variable), variable)
-    return DeliverWebhooks(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)

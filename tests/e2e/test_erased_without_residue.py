@@ -20,6 +20,7 @@ from nightlight.catalogue.retention_schema import tombstones
 from nightlight.jobs.lanes import LANES
 from tests.support import pictures
 from tests.support.command import run_command
+from tests.support.receiver import receiving
 from tests.support.releases import dump
 from tests.support.services import BROKER, REDIS, needed, token
 from tests.support.stacks import STACKS
@@ -28,9 +29,18 @@ from tests.support.waiting import HANG_S, eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
+@pytest.fixture(scope="module")
+def hooks():
+    """The platform's receiver of webhooks: what it was told is its own."""
+    with receiving() as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=sorted(STACKS))
-def stack(request, tmp_path_factory):
+def stack(request, tmp_path_factory, hooks):
     settings = {
+        "NIGHTLIGHT_DELIVERY_WEBHOOK_URL": f"{hooks.url}/events",
+        "NIGHTLIGHT_DELIVERY_WEBHOOK_SECRET": "whsec_" + base64.b64encode(bytes(32)).decode(),
         "NIGHTLIGHT_RETENTION_PROVE_AGAIN_S": "1",
         "NIGHTLIGHT_LOG_LEVEL": "debug",
         "NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "2",  # the third profile that a viewer asks for makes it a suspect
@@ -100,7 +110,12 @@ def places(stack):
     for port in ("SERVICE_PORT", "WORKER_HEALTH_PORT", "WORKER_SCHEDULE_HEALTH_PORT"):
         page = httpx.get(f"http://127.0.0.1:{stack.environment[f'NIGHTLIGHT_{port}']}/metrics", follow_redirects=False)
         yield f"metrics {port}", page.content
-    for command in (["receipt", "export"], ["report", "--no-buckets", "--json"], ["abuse-signals", "report"]):
+    for command in (
+        ["receipt", "export"],
+        ["report", "--no-buckets", "--json"],
+        ["abuse-signals", "report"],
+        ["webhooks", "list", "--limit", "1000", "--json"],
+    ):
         printed = run_command(command, {**stack.as_role("operator"), "COLUMNS": "400"})
         assert printed.returncode == 0, printed.stderr
         yield " ".join(command), printed.stdout.encode()
@@ -131,10 +146,14 @@ def hits_in(stack, needles):
     return {(name, hit.decode()) for name, data in places(stack) for hit in pattern.findall(data)}
 
 
-def test_nothing_is_left_of_a_profile_whose_every_value_is_a_canary(stack):
+def test_nothing_is_left_of_a_profile_whose_every_value_is_a_canary(stack, hooks):
     who = f"canary-{token()}"
+    hooks.statuses["/events"] = [500]  # the first event waits, and is told of later
     image_id, needles = life(stack, who)
-    before = {hit for _, hit in hits_in(stack, needles)}
+    eventually(lambda: len({body["data"].get("profile_id") for body in hooks.bodies("/events")} & {who}) or None)
+    hits = hits_in(stack, needles)
+    assert ("webhooks list --limit 1000 --json", who) in hits
+    before = {hit for _, hit in hits}
     assert who in before  # the search finds what is there
     assert len(before) >= 4
     erased(stack, who)

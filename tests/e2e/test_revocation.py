@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nightlight.cli.embedded import free_port
-from nightlight_client import Problem
+from nightlight_client import Problem, WebhookReceiver
+from nightlight_client.webhooks import public_keys_of
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.support import pictures
 from tests.support.receiver import receiving
@@ -23,6 +23,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 PLACEHOLDER = placeholder_bytes()
 
 
@@ -40,6 +41,7 @@ def stack(tmp_path_factory, hooks):
         "NIGHTLIGHT_DELIVERY_EDGE_LIST_S": "1",
         "NIGHTLIGHT_DELIVERY_WEBHOOK_URL": f"{hooks.url}/events",
         "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY": "whsk_" + base64.b64encode(KEY).decode(),
+        "NIGHTLIGHT_DELIVERY_WEBHOOK_SECRET": SECRET,
     }
     with Embedded(tmp_path_factory.mktemp("revoked"), **settings) as started:
         yield started
@@ -186,7 +188,7 @@ def test_every_change_kills_what_was_given_out(client, profile, placeholder, cha
     record_property("url_dead_s", dies(before))
 
 
-def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks, profile):
+def test_the_platform_is_told_of_each_change_and_not_of_its_cause(stack, client, hooks, profile):
     def events():
         return [
             (headers, body)
@@ -201,13 +203,17 @@ def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks,
     client.revoke(profile)
     client.set_report_flag(profile, "reported")
     eventually(lambda: len({headers["webhook-id"] for headers, _ in events()}) == 3 or None)
-    public = Ed25519PrivateKey.from_private_bytes(KEY).public_key()
-    for headers, body in events():
-        version, _, signature = headers["webhook-signature"].partition(",")
-        assert version == "v1a"
-        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        public.verify(base64.b64decode(signature), signed)
-        assert before <= int(headers["webhook-timestamp"]) <= time.time()
+    jwks = httpx.get(f"{stack.url}/.well-known/nightlight-webhooks.jwks.json")
+    assert (jwks.headers["content-type"], jwks.headers["cache-control"]) == (
+        "application/jwk-set+json",
+        "public, max-age=300",
+    )
+    for keys in ({"secrets": [SECRET]}, {"public_keys": public_keys_of(jwks.json())}):
+        receiver = WebhookReceiver(**keys)
+        for headers, body in events():
+            event = receiver.verify(body, headers)
+            assert (event.type, event.profile_id) == ("picture.changed", profile)
+            assert before <= event.sent_at.timestamp() <= time.time()
     for event in hooks.bodies("/events"):
         assert set(event) == {"type", "timestamp", "data"}
         assert event["type"] == "picture.changed"

@@ -69,4 +69,4 @@ def test_it_runs_against_the_service(npm, stack, tmp_path):
     }
     output = run(["node", "--test", "test/"], **environment)
     assert "# fail 0" in output
-    assert "# pass 12" in output
+    assert "# pass 18" in output

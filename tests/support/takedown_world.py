@@ -114,13 +114,15 @@ class TakedownWorld:
     def events(self, kind=TAKEN_DOWN):
         """Return (profile, image) of the events of a kind that wait to be delivered."""
         with self.catalogue.reading() as tx:
-            rows = tx.connection.execute(events_table.select().where(events_table.c.kind == kind))
+            waiting = events_table.select().where(events_table.c.taken_at.is_(None))
+            rows = tx.connection.execute(waiting.where(events_table.c.kind == kind))
             return {(row.profile_id, row.image_id) for row in rows}
 
     def events_about_notices(self):
         """Return (kind, notice) of the events about notices that wait to be delivered."""
         with self.catalogue.reading() as tx:
-            rows = tx.connection.execute(events_table.select().where(events_table.c.takedown_id.is_not(None)))
+            waiting = events_table.select().where(events_table.c.taken_at.is_(None))
+            rows = tx.connection.execute(waiting.where(events_table.c.takedown_id.is_not(None)))
             return {(row.kind, row.takedown_id) for row in rows}
 
     def shown(self, name):

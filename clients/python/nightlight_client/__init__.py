@@ -33,10 +33,13 @@ from nightlight_client.models import (
     Trace,
 )
 from nightlight_client.options import CallReport, HttpOptions
+from nightlight_client.webhook_seen import MemorySeen, WebhookRefused, WebhookReplayed
+from nightlight_client.webhooks import AsyncWebhookReceiver, WebhookEvent, WebhookReceiver
 from nightlight_core.errors import NightlightError
 
 __all__ = [
     "AsyncNightlightClient",
+    "AsyncWebhookReceiver",
     "CallReport",
     "ClientMisconfigured",
     "Decision",
@@ -45,6 +48,7 @@ __all__ = [
     "HttpOptions",
     "Image",
     "InvalidId",
+    "MemorySeen",
     "NightlightClient",
     "NightlightError",
     "NotNightlight",
@@ -56,4 +60,8 @@ __all__ = [
     "TakedownNotice",
     "TokenInfo",
     "Trace",
+    "WebhookEvent",
+    "WebhookReceiver",
+    "WebhookRefused",
+    "WebhookReplayed",
 ]

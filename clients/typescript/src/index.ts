@@ -15,6 +15,8 @@ export { Problem } from "./problems.js";
 export { issueProof } from "./proofs.js";
 export type { Keys } from "./proofs.js";
 export type { components, paths } from "./schema.js";
+export { MAX_WEBHOOK_BYTES, MemorySeen, WebhookReceiver, WebhookRefused, publicKeysOf } from "./webhooks.js";
+export type { SeenEvents, WebhookCode, WebhookEvent, WebhookOptions } from "./webhooks.js";
 
 type Schemas = components["schemas"];
 export type Declaration = Schemas["ProfileBody"];

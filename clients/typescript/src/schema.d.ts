@@ -1232,8 +1232,129 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/nightlight-webhooks.jwks.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Webhook Keys
+         * @description Give the public keys of the `v1a` signatures of webhooks; they may be kept for five minutes.
+         */
+        get: operations["webhook_keys__well_known_nightlight_webhooks_jwks_json_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "picture.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What is shown of a profile has changed, whatever the cause.
+         * @description Ask for decisions about this profile again, and forget the URLs that you kept of it. Signed by the Standard Webhooks specification: verify `webhook-signature` over `{id}.{timestamp}.{body}` before anything is read, and answer 2xx within seconds. It is delivered at least once, in no order: `webhook-id` stays the same.
+         */
+        post: operations["receive_picture_changed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "picture.taken_down": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A takedown notice hid an image.
+         * @description Tell the owner that their picture is hidden. The notice itself is not told of. Signed by the Standard Webhooks specification: verify `webhook-signature` over `{id}.{timestamp}.{body}` before anything is read, and answer 2xx within seconds. It is delivered at least once, in no order: `webhook-id` stays the same.
+         */
+        post: operations["receive_picture_taken_down"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "picture.restored": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A takedown notice no longer hides an image.
+         * @description Tell the owner that their picture may be shown again. Signed by the Standard Webhooks specification: verify `webhook-signature` over `{id}.{timestamp}.{body}` before anything is read, and answer 2xx within seconds. It is delivered at least once, in no order: `webhook-id` stays the same.
+         */
+        post: operations["receive_picture_restored"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "takedown.set_aside": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hashes of a takedown notice were set aside, since they match many unlike pictures.
+         * @description Have a person look at the notice: its hashes match pictures that are not alike. Signed by the Standard Webhooks specification: verify `webhook-signature` over `{id}.{timestamp}.{body}` before anything is read, and answer 2xx within seconds. It is delivered at least once, in no order: `webhook-id` stays the same.
+         */
+        post: operations["receive_takedown_set_aside"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "webhook.test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An operator tries whether the receiver answers.
+         * @description Answer 204: nothing happened (`nightlight webhooks test`). Signed by the Standard Webhooks specification: verify `webhook-signature` over `{id}.{timestamp}.{body}` before anything is read, and answer 2xx within seconds. It is delivered at least once, in no order: `webhook-id` stays the same.
+         */
+        post: operations["receive_webhook_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /**
@@ -1605,6 +1726,13 @@ export interface components {
             until: number;
         };
         /**
+         * EmptyEventData
+         * @description Nothing.
+         */
+        EmptyEventData: {
+            [key: string]: unknown;
+        };
+        /**
          * EntitiesAnswer
          * @description What was found.
          */
@@ -1955,6 +2083,18 @@ export interface components {
             ready_at: string | null;
         };
         /**
+         * ImageEventData
+         * @description Whose picture it is, and which image.
+         */
+        ImageEventData: {
+            /** Profile Id */
+            profile_id: string;
+            /** Image Id */
+            image_id: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * ItemBody
          * @description One profile, and what the viewer is to it.
          */
@@ -2068,6 +2208,16 @@ export interface components {
             matches: components["schemas"]["MatchAnswer"][];
         };
         /**
+         * NoticeEventData
+         * @description The takedown notice.
+         */
+        NoticeEventData: {
+            /** Takedown Id */
+            takedown_id: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * NotificationsAnswer
          * @description What was made of the events.
          */
@@ -2149,6 +2299,73 @@ export interface components {
              * @description The results in this answer.
              */
             count: number;
+        };
+        /**
+         * PictureChangedEvent
+         * @description What is shown of a profile has changed, whatever the cause.
+         */
+        PictureChangedEvent: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "picture.changed";
+            /**
+             * Timestamp
+             * @description When it happened (RFC 3339).
+             */
+            timestamp: string;
+            data: components["schemas"]["PictureEventData"];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * PictureEventData
+         * @description Whose picture it is.
+         */
+        PictureEventData: {
+            /** Profile Id */
+            profile_id: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * PictureRestoredEvent
+         * @description A takedown notice no longer hides an image.
+         */
+        PictureRestoredEvent: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "picture.restored";
+            /**
+             * Timestamp
+             * @description When it happened (RFC 3339).
+             */
+            timestamp: string;
+            data: components["schemas"]["ImageEventData"];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * PictureTakenDownEvent
+         * @description A takedown notice hid an image.
+         */
+        PictureTakenDownEvent: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "picture.taken_down";
+            /**
+             * Timestamp
+             * @description When it happened (RFC 3339).
+             */
+            timestamp: string;
+            data: components["schemas"]["ImageEventData"];
+        } & {
+            [key: string]: unknown;
         };
         /**
          * ProfileAnswer
@@ -2481,6 +2698,25 @@ export interface components {
             matches: components["schemas"]["ReviewedMatchAnswer"][];
         };
         /**
+         * TakedownSetAsideEvent
+         * @description Hashes of a takedown notice were set aside, since they match many unlike pictures.
+         */
+        TakedownSetAsideEvent: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "takedown.set_aside";
+            /**
+             * Timestamp
+             * @description When it happened (RFC 3339).
+             */
+            timestamp: string;
+            data: components["schemas"]["NoticeEventData"];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * TakedownsAnswer
          * @description Notices, the newest first; at most a thousand.
          */
@@ -2662,6 +2898,51 @@ export interface components {
              * @description Why the watermark may not belong to this picture.
              */
             doubt: string | null;
+        };
+        /**
+         * WebhookKeyAnswer
+         * @description An Ed25519 public key (RFC 8037); ``kid`` is its thumbprint (RFC 7638), ``x`` the key in base64url.
+         */
+        WebhookKeyAnswer: {
+            /** Kty */
+            kty: string;
+            /** Crv */
+            crv: string;
+            /** Use */
+            use: string;
+            /** Alg */
+            alg: string;
+            /** Kid */
+            kid: string;
+            /** X */
+            x: string;
+        };
+        /**
+         * WebhookKeysAnswer
+         * @description A JWK Set (RFC 7517), the oldest key first; empty where events have no asymmetric signature.
+         */
+        WebhookKeysAnswer: {
+            /** Keys */
+            keys: components["schemas"]["WebhookKeyAnswer"][];
+        };
+        /**
+         * WebhookTestEvent
+         * @description An operator tries whether the receiver answers.
+         */
+        WebhookTestEvent: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "webhook.test";
+            /**
+             * Timestamp
+             * @description When it happened (RFC 3339).
+             */
+            timestamp: string;
+            data: components["schemas"]["EmptyEventData"];
+        } & {
+            [key: string]: unknown;
         };
         Problem: {
             type: string;
@@ -5680,6 +5961,279 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
+            };
+        };
+    };
+    webhook_keys__well_known_nightlight_webhooks_jwks_json_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookKeysAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receive_picture_changed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id: the same at every attempt.
+                 * @example 3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in Unix seconds.
+                 * @example 1795338000
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures with spaces between: `v1,` (HMAC-SHA256) and `v1a,` (Ed25519), each in base64. That of the example is by the secret `whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`.
+                 * @example v1,FymUwKc+b4m1oQTwVTJw7e3gLFIiqTOkQ4f9Auo2SfM=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "picture.changed",
+                 *       "timestamp": "2026-11-22T09:00:00+00:00",
+                 *       "data": {
+                 *         "profile_id": "u-81"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PictureChangedEvent"];
+            };
+        };
+        responses: {
+            /** @description Taken. Every other answer has the event sent again later. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receive_picture_taken_down: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id: the same at every attempt.
+                 * @example 3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in Unix seconds.
+                 * @example 1795338000
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures with spaces between: `v1,` (HMAC-SHA256) and `v1a,` (Ed25519), each in base64. That of the example is by the secret `whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`.
+                 * @example v1,2kfingAs93jwplikK4by1wCR7OW/+RWWjzS7lEDX7Z0=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "picture.taken_down",
+                 *       "timestamp": "2026-11-22T09:00:00+00:00",
+                 *       "data": {
+                 *         "profile_id": "u-81",
+                 *         "image_id": "3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PictureTakenDownEvent"];
+            };
+        };
+        responses: {
+            /** @description Taken. Every other answer has the event sent again later. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receive_picture_restored: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id: the same at every attempt.
+                 * @example 3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in Unix seconds.
+                 * @example 1795338000
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures with spaces between: `v1,` (HMAC-SHA256) and `v1a,` (Ed25519), each in base64. That of the example is by the secret `whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`.
+                 * @example v1,CYX0zb0BsmcK+ZIM5BV3un3x+6aBDwNy2nKNJvL32w4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "picture.restored",
+                 *       "timestamp": "2026-11-22T09:00:00+00:00",
+                 *       "data": {
+                 *         "profile_id": "u-81",
+                 *         "image_id": "3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PictureRestoredEvent"];
+            };
+        };
+        responses: {
+            /** @description Taken. Every other answer has the event sent again later. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receive_takedown_set_aside: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id: the same at every attempt.
+                 * @example 3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in Unix seconds.
+                 * @example 1795338000
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures with spaces between: `v1,` (HMAC-SHA256) and `v1a,` (Ed25519), each in base64. That of the example is by the secret `whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`.
+                 * @example v1,Jf1DEP9Ns7rlpZLUAW64cVgvRIS57pd0UwG3aYQqu7Q=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "takedown.set_aside",
+                 *       "timestamp": "2026-11-22T09:00:00+00:00",
+                 *       "data": {
+                 *         "takedown_id": "3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["TakedownSetAsideEvent"];
+            };
+        };
+        responses: {
+            /** @description Taken. Every other answer has the event sent again later. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receive_webhook_test: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id: the same at every attempt.
+                 * @example 3f0c6a1e5b7d4c2f8e9a0b1c2d3e4f50
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in Unix seconds.
+                 * @example 1795338000
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures with spaces between: `v1,` (HMAC-SHA256) and `v1a,` (Ed25519), each in base64. That of the example is by the secret `whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`.
+                 * @example v1,w6JZ/vBBY/jDHtaMvgGnNeQBem8XVA5riRXqve3BB0A=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "webhook.test",
+                 *       "timestamp": "2026-11-22T09:00:00+00:00",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookTestEvent"];
+            };
+        };
+        responses: {
+            /** @description Taken. Every other answer has the event sent again later. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -21,6 +21,8 @@ class KeyKind(StrEnum):
     C2PA = "c2pa"
     SEAL = "seal"
     CALLERS = "callers"
+    WEBHOOK_SECRET = "webhook-secret"  # noqa: S105 - a name
+    WEBHOOK_KEY = "webhook-key"
 
 
 @dataclass(frozen=True, slots=True)

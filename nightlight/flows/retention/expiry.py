@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _ACTOR = "schedule"
 _BATCH = 100
+_EVENTS_BATCH = 1000
 # An upload takes seconds; one that was not acknowledged within an hour never will be.
 _ABANDONED = timedelta(hours=1)
 # An export that is not ready a day after it was asked for is not made any more. Rows count for the rate until then.
@@ -36,7 +37,7 @@ _EXPORTS_LIVE = timedelta(days=1)
 class Expiry:
     """Runs beside the reconciler. ``erasure_days`` gives the days that the policy allows an erasure to take.
 
-    Of figures and of abuse signals, ``records`` has the days.
+    Of figures, abuse signals and events, ``records`` has the days.
     """
 
     catalogue: Catalogue
@@ -68,12 +69,16 @@ class Expiry:
             tx.abuse_signals.forget_before(now - timedelta(days=self.records.signals_days))
             tx.policies.forget_counts((now - timedelta(days=self.records.figures_days)).date())
             tx.proof_revocations.forget_before(now - PROOFS_LIVE)
+            old = now - timedelta(days=self.records.events_days)
+            _, never_taken = tx.events.forget_before(old, limit=_EVENTS_BATCH)
             for takedown_id in tx.takedowns.stale(now - _ABANDONED, limit=_BATCH):
                 tx.takedowns.set(takedown_id, state=FAILED, reason="never_acknowledged")
             takedowns_overdue = tx.takedowns.overdue(now)
             lost = tx.tombstones.unreadable(self.hasher.key_ids)
             overdue = tx.jobs.overdue(kinds.ERASE.name, now - timedelta(days=self.erasure_days()))
         self.catalogue.drop_removed()
+        if never_taken:
+            logs.get("expiry").error("events.expired", count=never_taken)
         metrics.ERASURE_KEYS_LOST.set(len(lost))
         if lost:
             logs.get("expiry").error("erasure.keys_lost", keys=", ".join(sorted(lost)), count=sum(lost.values()))

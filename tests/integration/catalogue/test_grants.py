@@ -90,7 +90,8 @@ REFUSED = {
         "UPDATE jobs SET state = 'done'", "DELETE FROM jobs", "DELETE FROM outbox", "DELETE FROM revocations",
         "INSERT INTO renditions (name) VALUES ('x')", "DELETE FROM renditions", "INSERT INTO receipts (receipt_id) VALUES ('x')",
         "DELETE FROM vaulted", "UPDATE hash_list_matches SET verdict = 'cleared'", "SELECT * FROM hash_list_matches",
-        "DELETE FROM changes", "SELECT * FROM lifecycles", "SELECT * FROM erasures",
+        "DELETE FROM changes", "SELECT * FROM lifecycles", "SELECT * FROM erasures", "SELECT * FROM webhook_endpoints",
+        "INSERT INTO webhook_public_keys (key_id) VALUES ('x')", "UPDATE events SET taken_at = NULL",
     ],
     "worker": [
         "UPDATE profiles SET choice = 'everyone'", "UPDATE profiles SET assurance = 'verified'", "UPDATE profiles SET report_flag = 'none'",
@@ -117,6 +118,7 @@ REFUSED = {
         "UPDATE profiles SET choice = 'everyone'", "INSERT INTO policy_bundles (version) VALUES (9)", "DELETE FROM vaulted",
         "UPDATE policy_state SET active_version = 1", "UPDATE holds SET ended_at = now()", "UPDATE holds SET approvals = '[]'", "SELECT * FROM erasures",
         "INSERT INTO receipts (receipt_id) VALUES ('x')", "UPDATE jobs SET state = 'done'", "DELETE FROM renditions",
+        "UPDATE events SET profile_id = 'x'", "DELETE FROM events", "INSERT INTO webhook_public_keys (key_id) VALUES ('x')",
     ],
 }  # fmt: skip
 

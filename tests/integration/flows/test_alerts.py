@@ -19,6 +19,9 @@ from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
 from nightlight.flows.restore.position_marker import MARKER_KEY, PositionMarker, write_marker
 from nightlight.flows.restore.position_watch import PositionWatch
+from nightlight.flows.webhooks.dispatch import DeliverWebhooks, EndpointLimits
+from nightlight.flows.webhooks.post import Endpoint
+from nightlight.flows.webhooks.signing import EventSigner
 from nightlight.jobs.relay import Relay
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.manifest import ManifestClaims
@@ -26,6 +29,7 @@ from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.retention.drift_metrics import write_drift_metrics
 from nightlight.settings import Settings
 from nightlight_core.errors import ListsUnavailable, QueueUnavailable
+from nightlight_core.ids import ProfileId
 from tests.support import pictures
 from tests.support.flow_container import HASHER, START
 from tests.support.lists import filler
@@ -182,6 +186,30 @@ def test_a_hash_list_that_is_empty(screened, folder, fired):
     assert fired("NightlightListsUnconfirmed", before, page())
 
 
+def test_a_receiver_of_webhooks_that_takes_nothing(services, fired):
+    with receiving() as server:
+        signer = EventSigner(lambda: [b"s" * 32])
+        limits = EndpointLimits(failures=1, failing_s=7200)
+        webhooks = DeliverWebhooks(
+            services.catalogue, Endpoint(f"{server.url}/hook"), signer, HANG_S, services.clock, limits
+        )
+        webhooks.run_once()
+        before = page()
+        server.usual = 500
+
+        def tried(**later):
+            services.clock.forward(**later)
+            with services.catalogue.transaction() as tx:
+                tx.events.add(ProfileId("u-1"), services.clock())
+            webhooks.run_once()
+            return page()
+
+        tried(seconds=1)
+        assert fired("NightlightWebhooksFail", before, failing := tried(minutes=61))
+        assert not fired("NightlightWebhooksDisabled", before, failing)
+        assert fired("NightlightWebhooksDisabled", before, tried(hours=1))
+
+
 @pytest.fixture(scope="module")
 def credential(tmp_path_factory):
     folder = tmp_path_factory.mktemp("provenance")
@@ -235,6 +263,7 @@ REAL = {
     "NightlightErasuresOverdue", "NightlightTakedownsOverdue", "NightlightErasureKeysLost", "NightlightHoldsDue",
     "NightlightOutboxFails", "NightlightEdgeNotTold", "NightlightListsUnconfirmed", "NightlightCertificateEnds",
     "NightlightStampsMissed", "NightlightLifecycleDrift", "NightlightLifecycleNotLookedAt", "NightlightCatalogueRestored",
+    "NightlightWebhooksFail", "NightlightWebhooksDisabled",
 }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, text, update
 
+from nightlight.catalogue.events import TAKEN_DOWN
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.retention_schema import tombstones
-from nightlight.catalogue.schema import audit, changes, jobs, metadata, proof_revocations
+from nightlight.catalogue.schema import audit, changes, events, jobs, metadata, proof_revocations
 from nightlight.cli import key_commands
 from nightlight.flows.restore.purge_restored import Purged, PurgeRestored
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
@@ -297,3 +298,31 @@ def test_rows_of_what_was_not_deleted_cannot_be_removed(erasing, profile_id):
     for statement in ("DELETE FROM images WHERE state = 'ready'", "DELETE FROM profiles WHERE state = 'live'"):
         with erasing.catalogue.engine.connect() as connection, pytest.raises(Exception, match="that were deleted"):
             connection.execute(text(statement))
+
+
+def test_events_about_what_was_erased_go_with_it_taken_or_not(erasing, profile_id):
+    """About an image with the image, though its profile stays; about a profile with the profile."""
+    first = uploaded(erasing, profile_id)
+    second = erasing.upload(profile_id).image_id
+    erasing.deliver()
+    with erasing.catalogue.transaction() as tx:
+        for image_id in (first, first, second):
+            tx.events.add(profile_id, erasing.clock(), kind=TAKEN_DOWN, image_id=image_id)
+        taken, *_ = tx.events.listed(limit=1)
+        tx.events.taken(taken.event_id, erasing.clock(), status=204)
+
+    def about():
+        own = events.select().where(events.c.profile_id == profile_id)
+        with erasing.catalogue.reading() as tx:
+            return {row.image_id for row in tx.connection.execute(own)}
+
+    assert about() >= {first, second}
+    erasing.delete.image(first, actor="t")
+    erasing.deliver()
+    later(erasing)
+    assert first not in about()
+    assert second in about()
+    erasing.delete.profile(profile_id, actor="t")
+    erasing.deliver()
+    later(erasing)
+    assert about() == set()

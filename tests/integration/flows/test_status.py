@@ -24,7 +24,7 @@ def nothing_waits(services):
     """What earlier tests of this module left is taken."""
     with services.catalogue.transaction() as tx:
         for event in tx.events.claim(services.clock() + timedelta(days=900), limit=1000, claim_s=1):
-            tx.events.taken(event.event_id)
+            tx.events.taken(event.event_id, services.clock())
 
 
 def test_an_upload_is_seen_in_the_outbox_and_then_in_its_lane(services, reader, profile_id):
@@ -107,3 +107,14 @@ def test_the_most_urgent_comes_first(services, reader):
         "erasure:", "urgent:", "trace:", "upload:", "background:", "takedown", "http://a"
     ]  # fmt: skip
     assert problems[-1] == "http://a is not ready: schema schema_behind"
+
+
+def test_an_endpoint_that_is_disabled_is_a_problem(services, reader):
+    with services.catalogue.transaction() as tx:
+        endpoint = tx.webhooks.configured("e" * 16, "https://platform.example/hook", services.clock())
+        tx.webhooks.write(replace(endpoint, state="disabled", reason="gone"))
+    problems = reader.look().problems
+    with services.catalogue.transaction() as tx:
+        tx.webhooks.forget_endpoints()
+    assert "webhooks: https://platform.example/hook is disabled" in problems[0]
+    assert reader.look().problems == []

@@ -18,7 +18,9 @@ from nightlight.catalogue.takedown_schema import view_hashes
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.receipt_issuer import ReceiptIssuer
 from nightlight.flows.takedowns.search import unlike_pictures
-from nightlight.flows.webhooks import DeliverWebhooks
+from nightlight.flows.webhooks.dispatch import DeliverWebhooks
+from nightlight.flows.webhooks.post import Endpoint
+from nightlight.flows.webhooks.signing import EventSigner
 from nightlight.imaging import notice_views
 from nightlight.matching.index import HashIndex
 from nightlight.policy.signing import SigningKey
@@ -346,7 +348,9 @@ def test_a_notice_that_keeps_many_unlike_uploads_dark_is_set_aside_and_people_ar
     assert world.events_about_notices() == {(SET_ASIDE, takedown_id)}
     assert world.review.status(takedown_id).takedown.aside
     with receiving() as hooks:
-        webhooks = DeliverWebhooks(world.catalogue, f"{hooks.url}/hook", Ed25519PrivateKey.generate(), 5, world.clock)
+        webhooks = DeliverWebhooks(
+            world.catalogue, Endpoint(f"{hooks.url}/hook"), EventSigner(lambda: [b"s" * 32]), 5, world.clock
+        )
         while webhooks.run_once():
             pass
         bodies = hooks.bodies("/hook")

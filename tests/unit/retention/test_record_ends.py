@@ -2,7 +2,7 @@
 
 import re
 
-from nightlight.catalogue import matching_schema, policy_schema, retention_schema, takedown_schema  # noqa: F401
+from nightlight.catalogue import matching_schema, policy_schema, retention_schema, takedown_schema, webhook_schema  # noqa: F401
 from nightlight.catalogue.schema import metadata
 from nightlight.settings.records import RecordSettings
 from tests.conftest import ROOT

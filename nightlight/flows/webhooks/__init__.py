@@ -1,0 +1,1 @@
+"""Events for the platform, by the Standard Webhooks specification: signed, delivered, kept, and sent again."""
