@@ -196,7 +196,7 @@ events = table(
     Column("image_id", String(32)),
     # The takedown notice that it is about, where it is about no profile: that is empty then.
     Column("takedown_id", String(32)),
-    # When the platform took it; and how the last delivery ended, in a word of catalogue.events and an HTTP status.
+    # When the platform took it; and how the last delivery ended, in a word of flows.webhooks.post and an HTTP status.
     Column("taken_at", UtcDateTime),
     Column("last_at", UtcDateTime),
     Column("last_outcome", String(16)),

@@ -21,7 +21,7 @@ class WebhookEndpoint:
     """An address that events are sent to.
 
     ``failures`` are those since the last delivery that was taken, ``failing_since`` is when the first was.
-    ``last_outcome`` is a word of ``catalogue.events``, and ``url`` has neither a user nor a query.
+    ``last_outcome`` is a word of ``flows.webhooks.post``, and ``url`` has neither a user nor a query.
     """
 
     endpoint_id: str
