@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
+from service.openapi_operations import DESCRIPTION, OPERATION_IDS, TAGS
 from service.problems import MEDIA_TYPE
 
 _PROBLEM: dict[str, Any] = {
@@ -31,6 +32,15 @@ _PROBLEM: dict[str, Any] = {
         },
     },
 }
+_CONTACT = {"name": "The operator of this deployment"}
+_LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+_SERVERS = [
+    {
+        "url": "{origin}",
+        "description": "Your deployment; within the platform's own network.",
+        "variables": {"origin": {"default": "https://nightlight.internal", "description": "Scheme, host and port."}},
+    }
+]
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _PARTS = "$defs"
 _METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
@@ -71,13 +81,22 @@ def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 def _completed(document_: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with what the framework does not know: names, groups, problems, who may call.
+
+    Raises TypeError for an operation or a group that nobody named.
+    """
+    document_["info"] |= {"description": DESCRIPTION, "contact": _CONTACT, "license": _LICENSE}
+    document_["servers"] = _SERVERS
+    document_["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     schemas = document_["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM
     document_["components"]["securitySchemes"] = {"bearer": _BEARER}
     for path, item in document_["paths"].items():
-        for operation in (item[method] for method in _METHODS & item.keys()):
+        for method in _METHODS & item.keys():
+            operation = item[method]
+            _name(operation, f"{method.upper()} {path}")
             for body in operation.get("requestBody", {}).get("content", {}).values():
                 schemas.update(body["schema"].pop(_PARTS, {}))
             responses = operation["responses"]
@@ -85,10 +104,15 @@ def _completed(document_: dict[str, Any]) -> dict[str, Any]:
             content = {MEDIA_TYPE: {"schema": _REFERENCE}}
             responses["4XX"] = {"description": "Refused: the problem says why.", "content": content}
             responses["5XX"] = {"description": "Not possible at the moment.", "content": content}
-            if not path.startswith(_PUBLIC):
-                operation["security"] = [{"bearer": []}]
+            operation["security"] = [] if path.startswith(_PUBLIC) else [{"bearer": []}]
     for item in document_.get("webhooks", {}).values():
         for operation in item.values():
             operation["responses"].pop("422", None)
             operation["security"] = []  # the signature says who sends it
     return document_
+
+
+def _name(operation: dict[str, Any], route: str) -> None:
+    if route not in OPERATION_IDS or not TAGS.keys() >= set(operation["tags"]):
+        raise TypeError(f"{route} has no name or no group in service/openapi_operations.py")
+    operation["operationId"] = OPERATION_IDS[route]

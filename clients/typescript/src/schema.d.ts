@@ -16,13 +16,13 @@ export interface paths {
          * Declare
          * @description Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`.
          */
-        put: operations["declare_v1_profiles__profile_id__put"];
+        put: operations["declareProfile"];
         post?: never;
         /**
          * Delete
          * @description Delete a profile and all its images: no decision shows them from now on, and the objects are erased.
          */
-        delete: operations["delete_v1_profiles__profile_id__delete"];
+        delete: operations["deleteProfile"];
         options?: never;
         head?: never;
         patch?: never;
@@ -44,7 +44,7 @@ export interface paths {
          *     Blocks, reports and deletions do this by themselves; declarations do it for what they take from somebody. Decisions
          *     give the placeholder until the pictures have new names, some tenths of a second.
          */
-        post: operations["revoke_v1_profiles__profile_id__revocations_post"];
+        post: operations["revokeUrls"];
         delete?: never;
         options?: never;
         head?: never;
@@ -67,13 +67,13 @@ export interface paths {
          *     nothing. Declarations, blocks and reports still take effect; uploads are refused (409). After the days of the state
          *     `deactivated` in retention.yaml the account is deleted.
          */
-        put: operations["deactivate_v1_profiles__profile_id__deactivation_put"];
+        put: operations["deactivateProfile"];
         post?: never;
         /**
          * Reactivate
          * @description Take a deactivation back: the picture is shown again as the policy says, without a new upload.
          */
-        delete: operations["reactivate_v1_profiles__profile_id__deactivation_delete"];
+        delete: operations["reactivateProfile"];
         options?: never;
         head?: never;
         patch?: never;
@@ -91,7 +91,7 @@ export interface paths {
          * Report Flag
          * @description Hide a reported profile's picture from everybody but its owner, or show it again.
          */
-        put: operations["report_flag_v1_profiles__profile_id__report_flag_put"];
+        put: operations["setReportFlag"];
         post?: never;
         delete?: never;
         options?: never;
@@ -119,7 +119,7 @@ export interface paths {
          *     An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
          *     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
          */
-        post: operations["upload_v1_profiles__profile_id__image_post"];
+        post: operations["uploadImage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -137,14 +137,14 @@ export interface paths {
          * Status
          * @description Say how an upload is getting on.
          */
-        get: operations["status_v1_images__image_id__get"];
+        get: operations["getImage"];
         put?: never;
         post?: never;
         /**
          * Delete
          * @description Delete an image: no decision shows it from now on, and its objects are erased.
          */
-        delete: operations["delete_v1_images__image_id__delete"];
+        delete: operations["deleteImage"];
         options?: never;
         head?: never;
         patch?: never;
@@ -161,7 +161,7 @@ export interface paths {
          * Receipts
          * @description Return the receipts of an image's erasure: one when it was erased, one when that was looked at again.
          */
-        get: operations["receipts_v1_images__image_id__receipts_get"];
+        get: operations["listImageReceipts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -181,7 +181,7 @@ export interface paths {
          * Status
          * @description Say how the export of a profile gets on. 404: there is none, it has expired, or there is no such profile.
          */
-        get: operations["status_v1_profiles__profile_id__export_get"];
+        get: operations["getExport"];
         put?: never;
         /**
          * Ask
@@ -190,12 +190,12 @@ export interface paths {
          *     It takes the place of an earlier export of the profile. A deactivated account has one too. Give it to nobody but the
          *     person: the original is in it. It is deleted after a day, and with the profile.
          */
-        post: operations["ask_v1_profiles__profile_id__export_post"];
+        post: operations["requestExport"];
         /**
          * Remove
          * @description Remove the export of a profile before its day is over.
          */
-        delete: operations["remove_v1_profiles__profile_id__export_delete"];
+        delete: operations["deleteExport"];
         options?: never;
         head?: never;
         patch?: never;
@@ -212,7 +212,7 @@ export interface paths {
          * Give
          * @description Give the archive, a ZIP file, once it is ready; `application/octet-stream` where it is sealed.
          */
-        get: operations["give_v1_profiles__profile_id__export_file_get"];
+        get: operations["downloadExport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -236,7 +236,7 @@ export interface paths {
          *
          *     Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
          */
-        post: operations["decide_v1_decisions_post"];
+        post: operations["decide"];
         delete?: never;
         options?: never;
         head?: never;
@@ -256,7 +256,7 @@ export interface paths {
          * Explain
          * @description Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it.
          */
-        post: operations["explain_v1_explain_post"];
+        post: operations["explainDecisions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -274,7 +274,7 @@ export interface paths {
          * Feed
          * @description Say what has changed since a cursor; without one, where to begin.
          */
-        get: operations["feed_v1_feed_get"];
+        get: operations["pollFeed"];
         put?: never;
         post?: never;
         delete?: never;
@@ -296,7 +296,7 @@ export interface paths {
          * Profiles
          * @description Return what decisions need of up to 500 profiles. For the platform's backends: it tells bands.
          */
-        post: operations["profiles_v1_feed_profiles_post"];
+        post: operations["getProfileViews"];
         delete?: never;
         options?: never;
         head?: never;
@@ -314,7 +314,7 @@ export interface paths {
          * Keys
          * @description Delegate the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing.
          */
-        get: operations["keys_v1_feed_keys_get"];
+        get: operations["getDelegatedKeys"];
         put?: never;
         post?: never;
         delete?: never;
@@ -334,7 +334,7 @@ export interface paths {
          * Bundle
          * @description Fetch a signed bundle that is in use: the active one, or the candidate.
          */
-        get: operations["bundle_v1_feed_policy__version__get"];
+        get: operations["getBundleInUse"];
         put?: never;
         post?: never;
         delete?: never;
@@ -356,7 +356,7 @@ export interface paths {
          * Report
          * @description Take in how often each combination was decided elsewhere, and who looked like a scraper.
          */
-        post: operations["report_v1_feed_report_post"];
+        post: operations["reportLocalDecisions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -376,7 +376,7 @@ export interface paths {
          * Evaluation
          * @description Say whether a viewer may see a profile's picture, and which.
          */
-        post: operations["evaluation_access_v1_evaluation_post"];
+        post: operations["evaluateAccess"];
         delete?: never;
         options?: never;
         head?: never;
@@ -398,7 +398,7 @@ export interface paths {
          *
          *     An evaluation that does not fit, or that names an unknown type or action, is denied; its context has an `error`.
          */
-        post: operations["evaluations_access_v1_evaluations_post"];
+        post: operations["evaluateAccessBatch"];
         delete?: never;
         options?: never;
         head?: never;
@@ -418,7 +418,7 @@ export interface paths {
          * Search Resource
          * @description Return profiles whose picture a viewer would be shown, without the pictures.
          */
-        post: operations["search_resource_access_v1_search_resource_post"];
+        post: operations["searchResources"];
         delete?: never;
         options?: never;
         head?: never;
@@ -438,7 +438,7 @@ export interface paths {
          * Search Subject
          * @description Return accounts that would be shown a profile's picture, each as a stranger: proofs are not known here.
          */
-        post: operations["search_subject_access_v1_search_subject_post"];
+        post: operations["searchSubjects"];
         delete?: never;
         options?: never;
         head?: never;
@@ -458,7 +458,7 @@ export interface paths {
          * Search Action
          * @description Return the actions that would show a viewer a profile's picture; all of them in one page.
          */
-        post: operations["search_action_access_v1_search_action_post"];
+        post: operations["searchActions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -476,7 +476,7 @@ export interface paths {
          * Authzen Configuration
          * @description Say where the endpoints are; nothing where the service's public URL has a path, or is not `https`.
          */
-        get: operations["authzen_configuration__well_known_authzen_configuration_get"];
+        get: operations["getAuthZenConfiguration"];
         put?: never;
         post?: never;
         delete?: never;
@@ -500,7 +500,7 @@ export interface paths {
          *
          *     One way: push the other way round too where neither is to see the other. Repeating it does nothing.
          */
-        post: operations["block_v1_blocks_post"];
+        post: operations["blockViewer"];
         delete?: never;
         options?: never;
         head?: never;
@@ -521,7 +521,7 @@ export interface paths {
          * Unblock
          * @description Take a block away; it is no error if there is none.
          */
-        delete: operations["unblock_v1_blocks__profile_id___viewer_id__delete"];
+        delete: operations["unblockViewer"];
         options?: never;
         head?: never;
         patch?: never;
@@ -538,7 +538,7 @@ export interface paths {
          * Who
          * @description Say who calls, by the token. Any good token opens this route, and no other is needed to try an address.
          */
-        get: operations["who_v1_caller_get"];
+        get: operations["getCaller"];
         put?: never;
         post?: never;
         delete?: never;
@@ -560,7 +560,7 @@ export interface paths {
          * Plant
          * @description Make a canary of a profile: whoever asks for it from now on is noted as a scraper. Answers stay as they are.
          */
-        post: operations["plant_v1_canaries_post"];
+        post: operations["plantCanary"];
         delete?: never;
         options?: never;
         head?: never;
@@ -578,7 +578,7 @@ export interface paths {
          * Status
          * @description Say which policy is active, which is a candidate, and what the candidate would have changed so far.
          */
-        get: operations["status_v1_policy_get"];
+        get: operations["getPolicyStatus"];
         put?: never;
         post?: never;
         delete?: never;
@@ -598,7 +598,7 @@ export interface paths {
          * Bundle
          * @description Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same.
          */
-        get: operations["bundle_v1_policy_bundle_get"];
+        get: operations["getActiveBundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -618,14 +618,14 @@ export interface paths {
          * Earlier Bundle
          * @description Fetch a bundle that was activated or a candidate before.
          */
-        get: operations["earlier_bundle_v1_policy_bundle__version__get"];
+        get: operations["getBundle"];
         put?: never;
         post?: never;
         /**
          * Withdraw Version
          * @description Withdraw a version: it is never activated, its approval is spent, and it comes back with a new approval only.
          */
-        delete: operations["withdraw_version_v1_policy_bundle__version__delete"];
+        delete: operations["withdrawBundle"];
         options?: never;
         head?: never;
         patch?: never;
@@ -644,7 +644,7 @@ export interface paths {
          * Activate
          * @description Activate a bundle for everybody: proved, compared with the active one, and approved where it opens.
          */
-        post: operations["activate_v1_policy_activate_post"];
+        post: operations["activatePolicy"];
         delete?: never;
         options?: never;
         head?: never;
@@ -663,13 +663,13 @@ export interface paths {
          * Candidate
          * @description Watch a candidate beside the active policy, or let it decide for a share of profiles.
          */
-        put: operations["candidate_v1_policy_candidate_put"];
+        put: operations["setCandidatePolicy"];
         post?: never;
         /**
          * Withdraw
          * @description Take the candidate away.
          */
-        delete: operations["withdraw_v1_policy_candidate_delete"];
+        delete: operations["withdrawCandidatePolicy"];
         options?: never;
         head?: never;
         patch?: never;
@@ -688,7 +688,7 @@ export interface paths {
          * Emergency
          * @description Activate what only closes, with nobody's approval, until a moment; what is active now comes back by itself.
          */
-        post: operations["emergency_v1_policy_emergency_post"];
+        post: operations["activateEmergencyPolicy"];
         delete?: never;
         options?: never;
         head?: never;
@@ -706,7 +706,7 @@ export interface paths {
          * Progress
          * @description Say how far pictures follow the policy: the last runs that render them again, the newest first.
          */
-        get: operations["progress_v1_policy_progress_get"];
+        get: operations["listRenderRuns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -726,7 +726,7 @@ export interface paths {
          * Counters
          * @description Export how often each combination was decided: what `nightlight policy diff --weights` takes.
          */
-        get: operations["counters_v1_policy_counters_get"];
+        get: operations["getDecisionCounters"];
         put?: never;
         post?: never;
         delete?: never;
@@ -748,7 +748,7 @@ export interface paths {
          * Explain
          * @description Explain one combination under the active policy: each rule that applied, what it capped, which bound.
          */
-        post: operations["explain_v1_policy_explain_post"];
+        post: operations["explainPolicy"];
         delete?: never;
         options?: never;
         head?: never;
@@ -766,7 +766,7 @@ export interface paths {
          * Picture
          * @description Serve the picture that a decision's URL is for; anything else is 404, whatever is wrong with it.
          */
-        get: operations["picture_a__name___extension__get"];
+        get: operations["getRendition"];
         put?: never;
         post?: never;
         delete?: never;
@@ -791,7 +791,7 @@ export interface paths {
          *     202 means that it is safely stored and will be traced; ask `GET /v1/traces/{trace_id}` what came of it. Everything
          *     asked is in the audit log. The copy is deleted when the trace ends, unless the field `keep` says `true`.
          */
-        post: operations["ask_v1_traces_post"];
+        post: operations["requestTrace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -809,14 +809,14 @@ export interface paths {
          * Status
          * @description Say how far a trace is, and what came of it.
          */
-        get: operations["status_v1_traces__trace_id__get"];
+        get: operations["getTrace"];
         put?: never;
         post?: never;
         /**
          * Delete
          * @description Forget a trace: what it led back to, and the copy if it was kept.
          */
-        delete: operations["delete_v1_traces__trace_id__delete"];
+        delete: operations["deleteTrace"];
         options?: never;
         head?: never;
         patch?: never;
@@ -833,7 +833,7 @@ export interface paths {
          * Listed
          * @description Return notices.
          */
-        get: operations["listed_v1_takedowns_get"];
+        get: operations["listTakedowns"];
         put?: never;
         /**
          * Place
@@ -843,7 +843,7 @@ export interface paths {
          *     can be published while the notice stands. Ask `GET /v1/takedowns/{takedown_id}` what came of it. One caller may
          *     place only so many notices in an hour: 429, with `Retry-After`.
          */
-        post: operations["place_v1_takedowns_post"];
+        post: operations["placeTakedown"];
         delete?: never;
         options?: never;
         head?: never;
@@ -861,7 +861,7 @@ export interface paths {
          * Get
          * @description Return a notice and its matches.
          */
-        get: operations["get_v1_takedowns__takedown_id__get"];
+        get: operations["getTakedown"];
         put?: never;
         post?: never;
         delete?: never;
@@ -881,7 +881,7 @@ export interface paths {
          * Receipts
          * @description Return a notice's signed receipts: one when its copies were hidden, one when it was undone.
          */
-        get: operations["receipts_v1_takedowns__takedown_id__receipts_get"];
+        get: operations["listTakedownReceipts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -903,7 +903,7 @@ export interface paths {
          * Decide
          * @description Confirm that an image is the notice's picture, or clear it: it is rendered again.
          */
-        post: operations["decide_v1_takedowns__takedown_id__matches__image_id__post"];
+        post: operations["decideTakedownMatch"];
         delete?: never;
         options?: never;
         head?: never;
@@ -923,7 +923,7 @@ export interface paths {
          * Undo
          * @description Undo a wrong notice: a worker renders again whatever nothing else keeps hidden.
          */
-        post: operations["undo_v1_takedowns__takedown_id__undo_post"];
+        post: operations["undoTakedown"];
         delete?: never;
         options?: never;
         head?: never;
@@ -941,7 +941,7 @@ export interface paths {
          * Status
          * @description Return a notice and its matches, with the softened pictures that there are.
          */
-        get: operations["status_v1_takedowns__takedown_id__review_get"];
+        get: operations["getTakedownReview"];
         put?: never;
         /**
          * Ask
@@ -949,7 +949,7 @@ export interface paths {
          *
          *     A worker makes them; each is there for some hours. 409: the notice does not stand.
          */
-        post: operations["ask_v1_takedowns__takedown_id__review_post"];
+        post: operations["requestTakedownReview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -967,7 +967,7 @@ export interface paths {
          * Picture
          * @description Give a softened picture while it is there.
          */
-        get: operations["picture_v1_takedowns__takedown_id__review_pictures__review_id__get"];
+        get: operations["getReviewPicture"];
         put?: never;
         post?: never;
         delete?: never;
@@ -991,7 +991,7 @@ export interface paths {
          *
          *     The token may also come as the password of Basic credentials, for servers that take them in the address.
          */
-        post: operations["notify_v1_import_notifications_post"];
+        post: operations["notifyOfImports"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1009,13 +1009,13 @@ export interface paths {
          * Listed
          * @description Return holds.
          */
-        get: operations["listed_v1_holds_get"];
+        get: operations["listHolds"];
         put?: never;
         /**
          * Place
          * @description Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends.
          */
-        post: operations["place_v1_holds_post"];
+        post: operations["placeHold"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1033,7 +1033,7 @@ export interface paths {
          * Get
          * @description Return a hold.
          */
-        get: operations["get_v1_holds__hold_id__get"];
+        get: operations["getHold"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1055,7 +1055,7 @@ export interface paths {
          * Approve
          * @description Approve of a hold's end. Once two of the approvers have, neither of whom placed it, the vault keeper ends it.
          */
-        post: operations["approve_v1_holds__hold_id__approvals_post"];
+        post: operations["approveHoldEnd"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1073,7 +1073,7 @@ export interface paths {
          * Discovery
          * @description Say where the Soft Binding Resolution API is.
          */
-        get: operations["discovery__well_known_c2pa_soft_binding_resolution_get"];
+        get: operations["discoverManifestResolution"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1093,7 +1093,7 @@ export interface paths {
          * Capabilities
          * @description Say which optional parts there are.
          */
-        get: operations["capabilities_v1_c2pa_services_capabilities_get"];
+        get: operations["getManifestCapabilities"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1113,7 +1113,7 @@ export interface paths {
          * Status
          * @description Say that it answers; how its parts do is for operators, at `/readyz`.
          */
-        get: operations["status_v1_c2pa_services_status_get"];
+        get: operations["getManifestServiceStatus"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1133,7 +1133,7 @@ export interface paths {
          * Supported
          * @description Say which soft bindings are known here.
          */
-        get: operations["supported_v1_c2pa_services_supportedAlgorithms_get"];
+        get: operations["listSoftBindingAlgorithms"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1153,13 +1153,13 @@ export interface paths {
          * By Binding
          * @description Return the manifests that a soft binding leads to.
          */
-        get: operations["by_binding_v1_c2pa_matches_byBinding_get"];
+        get: operations["matchManifestsByBinding"];
         put?: never;
         /**
          * By Large Binding
          * @description Return the manifests that a soft binding leads to.
          */
-        post: operations["by_large_binding_v1_c2pa_matches_byBinding_post"];
+        post: operations["matchManifestsByLargeBinding"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1182,7 +1182,7 @@ export interface paths {
          *     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
          *     deleted afterwards.
          */
-        post: operations["by_content_v1_c2pa_matches_byContent_post"];
+        post: operations["matchManifestsByContent"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1205,7 +1205,7 @@ export interface paths {
          *     The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
          *     a block, is found by its content.
          */
-        post: operations["by_reference_v1_c2pa_matches_byReference_post"];
+        post: operations["matchManifestsByReference"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1223,7 +1223,7 @@ export interface paths {
          * Manifest
          * @description Return a manifest store, as C2PA readers take it beside a picture.
          */
-        get: operations["manifest_v1_c2pa_manifests__manifestId__get"];
+        get: operations["getManifest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1243,7 +1243,7 @@ export interface paths {
          * Webhook Keys
          * @description Give the public keys of the `v1a` signatures of webhooks; they may be kept for five minutes.
          */
-        get: operations["webhook_keys__well_known_nightlight_webhooks_jwks_json_get"];
+        get: operations["getWebhookKeys"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3068,7 +3068,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    declare_v1_profiles__profile_id__put: {
+    declareProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -3122,7 +3122,7 @@ export interface operations {
             };
         };
     };
-    delete_v1_profiles__profile_id__delete: {
+    deleteProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -3161,7 +3161,7 @@ export interface operations {
             };
         };
     };
-    revoke_v1_profiles__profile_id__revocations_post: {
+    revokeUrls: {
         parameters: {
             query?: never;
             header?: never;
@@ -3200,7 +3200,7 @@ export interface operations {
             };
         };
     };
-    deactivate_v1_profiles__profile_id__deactivation_put: {
+    deactivateProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -3239,7 +3239,7 @@ export interface operations {
             };
         };
     };
-    reactivate_v1_profiles__profile_id__deactivation_delete: {
+    reactivateProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -3278,7 +3278,7 @@ export interface operations {
             };
         };
     };
-    report_flag_v1_profiles__profile_id__report_flag_put: {
+    setReportFlag: {
         parameters: {
             query?: never;
             header?: never;
@@ -3321,7 +3321,7 @@ export interface operations {
             };
         };
     };
-    upload_v1_profiles__profile_id__image_post: {
+    uploadImage: {
         parameters: {
             query?: never;
             header?: {
@@ -3374,7 +3374,7 @@ export interface operations {
             };
         };
     };
-    status_v1_images__image_id__get: {
+    getImage: {
         parameters: {
             query?: never;
             header?: never;
@@ -3414,7 +3414,7 @@ export interface operations {
             };
         };
     };
-    delete_v1_images__image_id__delete: {
+    deleteImage: {
         parameters: {
             query?: never;
             header?: never;
@@ -3452,7 +3452,7 @@ export interface operations {
             };
         };
     };
-    receipts_v1_images__image_id__receipts_get: {
+    listImageReceipts: {
         parameters: {
             query?: never;
             header?: never;
@@ -3492,7 +3492,7 @@ export interface operations {
             };
         };
     };
-    status_v1_profiles__profile_id__export_get: {
+    getExport: {
         parameters: {
             query?: never;
             header?: never;
@@ -3533,7 +3533,7 @@ export interface operations {
             };
         };
     };
-    ask_v1_profiles__profile_id__export_post: {
+    requestExport: {
         parameters: {
             query?: never;
             header?: never;
@@ -3578,7 +3578,7 @@ export interface operations {
             };
         };
     };
-    remove_v1_profiles__profile_id__export_delete: {
+    deleteExport: {
         parameters: {
             query?: never;
             header?: never;
@@ -3617,7 +3617,7 @@ export interface operations {
             };
         };
     };
-    give_v1_profiles__profile_id__export_file_get: {
+    downloadExport: {
         parameters: {
             query?: never;
             header?: never;
@@ -3659,7 +3659,7 @@ export interface operations {
             };
         };
     };
-    decide_v1_decisions_post: {
+    decide: {
         parameters: {
             query?: never;
             header?: never;
@@ -3701,7 +3701,7 @@ export interface operations {
             };
         };
     };
-    explain_v1_explain_post: {
+    explainDecisions: {
         parameters: {
             query?: never;
             header?: never;
@@ -3743,7 +3743,7 @@ export interface operations {
             };
         };
     };
-    feed_v1_feed_get: {
+    pollFeed: {
         parameters: {
             query?: {
                 after?: string | null;
@@ -3783,7 +3783,7 @@ export interface operations {
             };
         };
     };
-    profiles_v1_feed_profiles_post: {
+    getProfileViews: {
         parameters: {
             query?: never;
             header?: never;
@@ -3825,7 +3825,7 @@ export interface operations {
             };
         };
     };
-    keys_v1_feed_keys_get: {
+    getDelegatedKeys: {
         parameters: {
             query?: never;
             header?: never;
@@ -3863,7 +3863,7 @@ export interface operations {
             };
         };
     };
-    bundle_v1_feed_policy__version__get: {
+    getBundleInUse: {
         parameters: {
             query?: never;
             header?: never;
@@ -3901,7 +3901,7 @@ export interface operations {
             };
         };
     };
-    report_v1_feed_report_post: {
+    reportLocalDecisions: {
         parameters: {
             query?: never;
             header?: never;
@@ -3941,7 +3941,7 @@ export interface operations {
             };
         };
     };
-    evaluation_access_v1_evaluation_post: {
+    evaluateAccess: {
         parameters: {
             query?: never;
             header?: never;
@@ -3988,7 +3988,7 @@ export interface operations {
             };
         };
     };
-    evaluations_access_v1_evaluations_post: {
+    evaluateAccessBatch: {
         parameters: {
             query?: never;
             header?: never;
@@ -4038,7 +4038,7 @@ export interface operations {
             };
         };
     };
-    search_resource_access_v1_search_resource_post: {
+    searchResources: {
         parameters: {
             query?: never;
             header?: never;
@@ -4086,7 +4086,7 @@ export interface operations {
             };
         };
     };
-    search_subject_access_v1_search_subject_post: {
+    searchSubjects: {
         parameters: {
             query?: never;
             header?: never;
@@ -4134,7 +4134,7 @@ export interface operations {
             };
         };
     };
-    search_action_access_v1_search_action_post: {
+    searchActions: {
         parameters: {
             query?: never;
             header?: never;
@@ -4181,7 +4181,7 @@ export interface operations {
             };
         };
     };
-    authzen_configuration__well_known_authzen_configuration_get: {
+    getAuthZenConfiguration: {
         parameters: {
             query?: never;
             header?: never;
@@ -4219,7 +4219,7 @@ export interface operations {
             };
         };
     };
-    block_v1_blocks_post: {
+    blockViewer: {
         parameters: {
             query?: never;
             header?: never;
@@ -4259,7 +4259,7 @@ export interface operations {
             };
         };
     };
-    unblock_v1_blocks__profile_id___viewer_id__delete: {
+    unblockViewer: {
         parameters: {
             query?: never;
             header?: never;
@@ -4300,7 +4300,7 @@ export interface operations {
             };
         };
     };
-    who_v1_caller_get: {
+    getCaller: {
         parameters: {
             query?: never;
             header?: never;
@@ -4338,7 +4338,7 @@ export interface operations {
             };
         };
     };
-    plant_v1_canaries_post: {
+    plantCanary: {
         parameters: {
             query?: never;
             header?: never;
@@ -4378,7 +4378,7 @@ export interface operations {
             };
         };
     };
-    status_v1_policy_get: {
+    getPolicyStatus: {
         parameters: {
             query?: never;
             header?: never;
@@ -4418,7 +4418,7 @@ export interface operations {
             };
         };
     };
-    bundle_v1_policy_bundle_get: {
+    getActiveBundle: {
         parameters: {
             query?: never;
             header?: never;
@@ -4454,7 +4454,7 @@ export interface operations {
             };
         };
     };
-    earlier_bundle_v1_policy_bundle__version__get: {
+    getBundle: {
         parameters: {
             query?: never;
             header?: never;
@@ -4492,7 +4492,7 @@ export interface operations {
             };
         };
     };
-    withdraw_version_v1_policy_bundle__version__delete: {
+    withdrawBundle: {
         parameters: {
             query?: never;
             header?: never;
@@ -4530,7 +4530,7 @@ export interface operations {
             };
         };
     };
-    activate_v1_policy_activate_post: {
+    activatePolicy: {
         parameters: {
             query?: never;
             header?: never;
@@ -4572,7 +4572,7 @@ export interface operations {
             };
         };
     };
-    candidate_v1_policy_candidate_put: {
+    setCandidatePolicy: {
         parameters: {
             query?: never;
             header?: never;
@@ -4614,7 +4614,7 @@ export interface operations {
             };
         };
     };
-    withdraw_v1_policy_candidate_delete: {
+    withdrawCandidatePolicy: {
         parameters: {
             query?: never;
             header?: never;
@@ -4650,7 +4650,7 @@ export interface operations {
             };
         };
     };
-    emergency_v1_policy_emergency_post: {
+    activateEmergencyPolicy: {
         parameters: {
             query?: never;
             header?: never;
@@ -4692,7 +4692,7 @@ export interface operations {
             };
         };
     };
-    progress_v1_policy_progress_get: {
+    listRenderRuns: {
         parameters: {
             query?: never;
             header?: never;
@@ -4732,7 +4732,7 @@ export interface operations {
             };
         };
     };
-    counters_v1_policy_counters_get: {
+    getDecisionCounters: {
         parameters: {
             query?: {
                 days?: number;
@@ -4774,7 +4774,7 @@ export interface operations {
             };
         };
     };
-    explain_v1_policy_explain_post: {
+    explainPolicy: {
         parameters: {
             query?: never;
             header?: never;
@@ -4818,7 +4818,7 @@ export interface operations {
             };
         };
     };
-    picture_a__name___extension__get: {
+    getRendition: {
         parameters: {
             query?: {
                 e?: string;
@@ -4861,7 +4861,7 @@ export interface operations {
             };
         };
     };
-    ask_v1_traces_post: {
+    requestTrace: {
         parameters: {
             query?: never;
             header?: never;
@@ -4911,7 +4911,7 @@ export interface operations {
             };
         };
     };
-    status_v1_traces__trace_id__get: {
+    getTrace: {
         parameters: {
             query?: never;
             header?: never;
@@ -4951,7 +4951,7 @@ export interface operations {
             };
         };
     };
-    delete_v1_traces__trace_id__delete: {
+    deleteTrace: {
         parameters: {
             query?: never;
             header?: never;
@@ -4989,7 +4989,7 @@ export interface operations {
             };
         };
     };
-    listed_v1_takedowns_get: {
+    listTakedowns: {
         parameters: {
             query?: {
                 /** @description Those that ended too. */
@@ -5030,7 +5030,7 @@ export interface operations {
             };
         };
     };
-    place_v1_takedowns_post: {
+    placeTakedown: {
         parameters: {
             query?: never;
             header?: never;
@@ -5097,7 +5097,7 @@ export interface operations {
             };
         };
     };
-    get_v1_takedowns__takedown_id__get: {
+    getTakedown: {
         parameters: {
             query?: never;
             header?: never;
@@ -5137,7 +5137,7 @@ export interface operations {
             };
         };
     };
-    receipts_v1_takedowns__takedown_id__receipts_get: {
+    listTakedownReceipts: {
         parameters: {
             query?: never;
             header?: never;
@@ -5177,7 +5177,7 @@ export interface operations {
             };
         };
     };
-    decide_v1_takedowns__takedown_id__matches__image_id__post: {
+    decideTakedownMatch: {
         parameters: {
             query?: never;
             header?: never;
@@ -5220,7 +5220,7 @@ export interface operations {
             };
         };
     };
-    undo_v1_takedowns__takedown_id__undo_post: {
+    undoTakedown: {
         parameters: {
             query?: never;
             header?: never;
@@ -5264,7 +5264,7 @@ export interface operations {
             };
         };
     };
-    status_v1_takedowns__takedown_id__review_get: {
+    getTakedownReview: {
         parameters: {
             query?: never;
             header?: never;
@@ -5304,7 +5304,7 @@ export interface operations {
             };
         };
     };
-    ask_v1_takedowns__takedown_id__review_post: {
+    requestTakedownReview: {
         parameters: {
             query?: never;
             header?: never;
@@ -5344,7 +5344,7 @@ export interface operations {
             };
         };
     };
-    picture_v1_takedowns__takedown_id__review_pictures__review_id__get: {
+    getReviewPicture: {
         parameters: {
             query?: never;
             header?: never;
@@ -5385,7 +5385,7 @@ export interface operations {
             };
         };
     };
-    notify_v1_import_notifications_post: {
+    notifyOfImports: {
         parameters: {
             query?: never;
             header?: never;
@@ -5427,7 +5427,7 @@ export interface operations {
             };
         };
     };
-    listed_v1_holds_get: {
+    listHolds: {
         parameters: {
             query?: {
                 /** @description Those that have ended too. */
@@ -5468,7 +5468,7 @@ export interface operations {
             };
         };
     };
-    place_v1_holds_post: {
+    placeHold: {
         parameters: {
             query?: never;
             header?: never;
@@ -5510,7 +5510,7 @@ export interface operations {
             };
         };
     };
-    get_v1_holds__hold_id__get: {
+    getHold: {
         parameters: {
             query?: never;
             header?: never;
@@ -5550,7 +5550,7 @@ export interface operations {
             };
         };
     };
-    approve_v1_holds__hold_id__approvals_post: {
+    approveHoldEnd: {
         parameters: {
             query?: never;
             header?: never;
@@ -5590,7 +5590,7 @@ export interface operations {
             };
         };
     };
-    discovery__well_known_c2pa_soft_binding_resolution_get: {
+    discoverManifestResolution: {
         parameters: {
             query?: never;
             header?: never;
@@ -5628,7 +5628,7 @@ export interface operations {
             };
         };
     };
-    capabilities_v1_c2pa_services_capabilities_get: {
+    getManifestCapabilities: {
         parameters: {
             query?: never;
             header?: never;
@@ -5666,7 +5666,7 @@ export interface operations {
             };
         };
     };
-    status_v1_c2pa_services_status_get: {
+    getManifestServiceStatus: {
         parameters: {
             query?: never;
             header?: never;
@@ -5704,7 +5704,7 @@ export interface operations {
             };
         };
     };
-    supported_v1_c2pa_services_supportedAlgorithms_get: {
+    listSoftBindingAlgorithms: {
         parameters: {
             query?: never;
             header?: never;
@@ -5742,7 +5742,7 @@ export interface operations {
             };
         };
     };
-    by_binding_v1_c2pa_matches_byBinding_get: {
+    matchManifestsByBinding: {
         parameters: {
             query: {
                 alg: string;
@@ -5785,7 +5785,7 @@ export interface operations {
             };
         };
     };
-    by_large_binding_v1_c2pa_matches_byBinding_post: {
+    matchManifestsByLargeBinding: {
         parameters: {
             query?: {
                 maxResults?: number;
@@ -5829,7 +5829,7 @@ export interface operations {
             };
         };
     };
-    by_content_v1_c2pa_matches_byContent_post: {
+    matchManifestsByContent: {
         parameters: {
             query?: {
                 alg?: string | null;
@@ -5878,7 +5878,7 @@ export interface operations {
             };
         };
     };
-    by_reference_v1_c2pa_matches_byReference_post: {
+    matchManifestsByReference: {
         parameters: {
             query?: {
                 maxResults?: number;
@@ -5922,7 +5922,7 @@ export interface operations {
             };
         };
     };
-    manifest_v1_c2pa_manifests__manifestId__get: {
+    getManifest: {
         parameters: {
             query?: {
                 returnActiveManifest?: boolean;
@@ -5964,7 +5964,7 @@ export interface operations {
             };
         };
     };
-    webhook_keys__well_known_nightlight_webhooks_jwks_json_get: {
+    getWebhookKeys: {
         parameters: {
             query?: never;
             header?: never;
