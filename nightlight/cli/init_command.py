@@ -150,12 +150,12 @@ def _ask(question: str, words: list[str] | tuple[str, ...], default: str) -> str
 
 def _write(folder: Path, services: Services, port: int) -> None:
     """Write the project; what could not be finished is taken away again."""
-    made = not folder.exists()
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         write_project(folder, services, port)
     except BaseException as error:
-        for path in [folder] if made else list(folder.iterdir()):
+        for path in [folder] if is_new else list(folder.iterdir()):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         if isinstance(error, OSError):
             raise SettingsRefused(f"{error.filename or folder}: {error.strerror}; nothing was written") from error

@@ -9,9 +9,9 @@ from packaging.requirements import Requirement
 
 from nightlight.cli import project_files
 from tests.conftest import ROOT
+from tests.packaging.conftest import CLIENT
 from tests.support.environments import build, metadata_of
 
-CLIENT = ROOT / "clients/python"
 # The client is for every backend of a platform: it must cost next to nothing to install.
 CLIENT_BYTES = 300_000
 

@@ -81,10 +81,10 @@ def test_every_command_but_those_that_need_none_refuses_loose_settings(tmp_path,
 def test_every_file_that_the_keys_are_is_named(tmp_path):
     key_commands.init(tmp_path)
     named = set(key_commands.files_of(tmp_path))
-    there = {path for path in (tmp_path / "keys").rglob("*") if path.is_file()}
+    written = {path for path in (tmp_path / "keys").rglob("*") if path.is_file()}
     # The certificates' own signing keys are not needed once the chain is made.
-    assert {path.name for path in there - named} == {"root.key.pem", "issuing.key.pem"}
-    assert named <= there
+    assert {path.name for path in written - named} == {"root.key.pem", "issuing.key.pem"}
+    assert named <= written
 
 
 def test_new_keys_are_not_made_where_pictures_were_made_with_others(tmp_path):
