@@ -1,8 +1,10 @@
 """What a Compose deployment needs and no repository may hold: keys, passwords, and a folder of secrets a process.
 
-``nightlight init --services real`` and ``infra/compose_secrets.py`` write it: ``secrets``, which only you can enter,
-and ``.env``, which only you can read. What is there is kept: after a change of keys write it again. The keys are for
-development; put yours in ``secrets/keys`` under the same names.
+``nightlight init --services real`` and, in a checkout, ``infra/compose_secrets.py`` write it: ``secrets``, which only
+you can enter, and ``.env``, which only you can read. The keys are for development; put yours in ``secrets/keys`` under
+the same names, and then run, in the folder of compose.yaml, what keeps everything that is there::
+
+    python -m nightlight.cli.compose_secrets
 
 The files of ``secrets/run`` can be read by everybody who gets there. Nobody on this machine does but you and root. A
 container's user, who is neither, is given the folder of its own process as a mount, and sees no other.
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from nightlight_core.files import private_file, private_folder
+from nightlight_core.files import private_file, private_folder, read_text, replace_file
 
 PASSWORDS = (
     "POSTGRES_PASSWORD", "POSTGRES_SERVICE_PASSWORD", "POSTGRES_WORKER_PASSWORD", "POSTGRES_SCHEDULE_PASSWORD",
@@ -79,12 +81,15 @@ def write_all(root: Path) -> None:
     key_commands.init(keys)
     environment = root / ".env"
     private_file(environment)
-    passwords = dict(line.split("=", 1) for line in environment.read_text("utf-8").splitlines() if "=" in line)
-    for name in PASSWORDS:  # letters and digits only: some go into URLs
-        passwords[name] = passwords.get(name) or secrets.token_hex(24)
+    # The first is of an earlier release: the edge has a file now.
+    lines = [line for line in read_text(environment).splitlines() if not line.startswith("EDGE_SIGNING_KEYS=")]
+    passwords = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    for name in PASSWORDS:
+        if not passwords.get(name):
+            passwords[name] = secrets.token_hex(24)  # letters and digits only: some go into URLs
+            lines.append(f"{name}={passwords[name]}")
+    replace_file(environment, "\n".join(lines) + "\n")
     every = key_commands.environment(keys)
-    passwords.pop("EDGE_SIGNING_KEYS", None)  # of an earlier release: the edge has a file now
-    environment.write_text("".join(f"{name}={value}\n" for name, value in passwords.items()), "utf-8")
     private_folder(keys / "run")
     for process in GIVEN:
         write_folder(keys / "run" / process, settings_of(process, keys, passwords))
@@ -103,3 +108,7 @@ def _write(path: Path, content: bytes) -> None:
     part.write_bytes(content)
     part.chmod(_READ_BY_ALL)
     part.replace(path)
+
+
+if __name__ == "__main__":
+    write_all(Path())

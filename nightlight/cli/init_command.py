@@ -74,7 +74,14 @@ def init(
     _write(folder, services, port)
     project = _Project(folder, region, services, port)
     if as_json:
-        print_json({**project.described(), "region_shows": _shows(compiled, region), "next": project.steps()})
+        print_json(
+            {
+                **project.described(),
+                "region_shows": _shows(compiled, region),
+                "next": project.steps(),
+                "first_calls": project.first_calls(),
+            }
+        )
     else:
         _print(project, _shows(compiled, region))
 
@@ -124,7 +131,7 @@ class _Project:
         body = f'{{"band": "age_13_15", "assurance": "verified", "region": "{self.region}"}}'
         return [
             f"curl -X PUT {address} {bearer} -H 'Content-Type: application/json' -d '{body}'",
-            f"curl -X POST {address}/image {bearer} -H 'Content-Type: image/jpeg' --data-binary @picture.jpg",
+            f"curl -X POST {address}/image {bearer} -F file=@picture.jpg",
         ]
 
 

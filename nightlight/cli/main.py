@@ -168,7 +168,11 @@ def trace(
 
 
 @keys_app.command("init")
-def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/` in.")] = Path("var")) -> None:
+def keys_init(
+    data_dir: Annotated[Path, typer.Option(envvar="NIGHTLIGHT_DATA_DIR", help="Folder to make `keys/` in.")] = Path(
+        "var"
+    ),
+) -> None:
     """Make a set of keys for development, unless there is one: service tokens, URL signatures, names.
 
     Example: `nightlight keys init --data-dir var`

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
 
+import dotenv
+
 from nightlight.cli import key_commands
 from nightlight.wiring.components import CATALOGUE_FILE
 from nightlight_core.errors import SettingsRefused
-from nightlight_core.files import FILE, opened
+from nightlight_core.files import FILE, SMALL, opened
 
 ENV_FILE = ".env"
 PREFIX = "NIGHTLIGHT_"
@@ -29,11 +32,7 @@ def load_settings(folder: Path | None = None) -> None:
     path = (folder or Path()) / ENV_FILE
     if not path.is_file():
         return
-    values = _settings(path)
-    if not values:
-        return
-    _refuse_loose(path)
-    for name, value in values.items():
+    for name, value in _settings(path).items():
         os.environ.setdefault(name, value)
 
 
@@ -47,39 +46,35 @@ def refuse_lost_keys(data_dir: Path) -> None:
     missing = [str(path) for path in key_commands.files_of(data_dir) if not path.exists()]
     if missing:
         raise SettingsRefused(
-            f"{', '.join(missing)}: missing, and {data_dir} has a catalogue that was made with these keys; put your "
-            f"copy back (`nightlight keys init --data-dir {data_dir}` makes new ones, which open nothing that is there)"
+            f"{', '.join(missing)}: missing, and {data_dir} has pictures that were made with these keys; put your copy "
+            f"back. If there never was one, after an upgrade, `nightlight keys init --data-dir {data_dir}` makes it; a "
+            "new key opens nothing that was made with a lost one"
         )
 
 
 def _settings(path: Path) -> dict[str, str]:
-    import dotenv
-
     try:
         with opened(path) as file:
-            text = file.read().decode("utf-8")
+            state, text = os.fstat(file.fileno()), file.read(SMALL + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsRefused(f"{path}: it cannot be read ({error})") from error
-    lines = [line.strip().removeprefix("export ") for line in text.splitlines()]
-    if not any(line.startswith(PREFIX) for line in lines):
+    if not any(line.strip().removeprefix("export ").startswith(PREFIX) for line in text.splitlines()):
         return {}
-    import io
-
+    _refuse_loose(path, state)
+    if len(text) > SMALL:
+        raise SettingsRefused(f"{path} has more than {SMALL:,} characters")
     values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
-    ours = {name: value for name, value in values.items() if name.upper().startswith(PREFIX)}
+    ours = {name: value for name, value in values.items() if name.startswith(PREFIX)}
     unset = sorted(name for name, value in ours.items() if value is None)
     if unset:
         raise SettingsRefused(f"{path}: {', '.join(unset)} has no value; write NAME=value")
     return {name: value for name, value in ours.items() if value is not None}
 
 
-def _refuse_loose(path: Path) -> None:
+def _refuse_loose(path: Path, state: os.stat_result) -> None:
     """Refuse settings that somebody else may have written, or may read: they name keys, and can hold some."""
-    state = path.stat()
     if state.st_uid != os.geteuid():
-        raise SettingsRefused(
-            f"{path} belongs to user {state.st_uid}, and this is user {os.geteuid()}: nothing was read"
-        )
+        raise SettingsRefused(f"{path} belongs to user {state.st_uid}, and this is user {os.geteuid()}: not used")
     mode = stat.S_IMODE(state.st_mode)
     if mode & 0o077:
         raise SettingsRefused(f"{path} has mode {mode:04o}: others may read it or write to it; chmod {FILE:04o} {path}")

@@ -118,11 +118,9 @@ class Reader:
 
 def alone():
     """What runs a command on a network of its own, where the kernel lets us; elsewhere nothing."""
+    programs = all(map(shutil.which, ("unshare", "ip")))
     for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
-        if (
-            shutil.which("unshare")
-            and not subprocess.run([*command, "true"], check=False, capture_output=True).returncode
-        ):
+        if programs and subprocess.run([*command, "true"], check=False, capture_output=True).returncode == 0:
             return [*command, "bash", "-c", 'ip link set lo up && exec "$@"', "bash"]
     return []
 

@@ -4,6 +4,7 @@ python -m tests.support.tutorial_pictures           follow the tutorial here, an
 python -m tests.support.tutorial_pictures FOLDER    only take the pictures, of the feed that runs now, into a folder
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,10 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as folder:
         taker = [sys.executable, "-m", __spec__.name, str(IMAGES)]
         reader = [sys.executable, "-m", "tests.support.follow", str(PAGE), folder, "--", *taker]
-        return subprocess.run([*follow.alone(), *reader], cwd=ROOT, check=False).returncode
+        # What the tutorial installs is here already, and the programs are this environment's.
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
+        return subprocess.run([*follow.alone(), *reader], cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

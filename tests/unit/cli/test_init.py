@@ -148,3 +148,14 @@ def test_what_could_not_be_finished_is_taken_away_again(tmp_path, monkeypatch, c
     assert run(app, ["init", str(tmp_path / "shop"), "--yes"]) == 1
     assert "No space left" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_written_again_the_secrets_keep_passwords_and_follow_a_changed_key(tmp_path):
+    assert run(app, ["init", str(tmp_path / "shop"), "--services", "real"]) == 0
+    folder, ring = tmp_path / "shop", "nightlight_delivery_signing_keys"
+    before = (folder / ".env").read_text()
+    changed = "d2:" + "B" * 43 + "="
+    (folder / "secrets/keys/secrets" / ring).write_text(changed)
+    subprocess.run([sys.executable, "-m", "nightlight.cli.compose_secrets"], cwd=folder, check=True)
+    assert (folder / ".env").read_text() == before
+    assert {path.read_text() for path in (folder / "secrets/run").rglob(ring)} == {changed}
