@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nightlight.cli.output import JsonFlag, print_json
-from nightlight.cli.project_files import (
-    COMPOSE,
-    POLICIES,
-    TOKEN,
-    TOKEN_HOURS,
-    Services,
-    data_dir_of,
-    write_project,
-)
+from nightlight.cli.project import COMPOSE, POLICIES, TOKEN, TOKEN_HOURS, Services
 from nightlight_core.errors import InvalidInput, SettingsRefused
 
 if TYPE_CHECKING:
@@ -101,7 +93,7 @@ class _Project:
     port: int
 
     def described(self) -> dict[str, str]:
-        data_dir = data_dir_of(self.services)
+        data_dir = self.services.data_dir
         return {
             "folder": str(self.folder),
             "services": self.services.value,
@@ -127,7 +119,7 @@ class _Project:
         """Return the first calls of the API: a profile's declaration, and its picture."""
         port = self.port if self.services is Services.EMBEDDED else 8000
         address = f"http://127.0.0.1:{port}/v1/profiles/p1"
-        bearer = f'-H "Authorization: Bearer $(cat {data_dir_of(self.services)}/{TOKEN})"'
+        bearer = f'-H "Authorization: Bearer $(cat {self.services.data_dir}/{TOKEN})"'
         body = f'{{"band": "age_13_15", "assurance": "verified", "region": "{self.region}"}}'
         return [
             f"curl -X PUT {address} {bearer} -H 'Content-Type: application/json' -d '{body}'",
@@ -157,6 +149,8 @@ def _ask(question: str, words: list[str] | tuple[str, ...], default: str) -> str
 
 def _write(folder: Path, services: Services, port: int) -> None:
     """Write the project; what could not be finished is taken away again."""
+    from nightlight.cli.project_files import write_project
+
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -181,7 +175,7 @@ def _shows(compiled: Compiled, region: str) -> dict[str, str]:
 
 
 def _print(project: _Project, shows: dict[str, str]) -> None:
-    data_dir = data_dir_of(project.services)
+    data_dir = project.services.data_dir
     typer.echo(f"{project.folder} is ready:")
     typer.echo(f"  {POLICIES + '/':<14} the default pack: who may see what, for you to edit")
     typer.echo(f"  {data_dir + '/keys/':<14} keys, for development and for you alone")

@@ -8,19 +8,30 @@ from __future__ import annotations
 import io
 import os
 import stat
+from enum import StrEnum
 from pathlib import Path
 
-import dotenv
-
-from nightlight.cli import key_commands
-from nightlight.wiring.components import CATALOGUE_FILE
 from nightlight_core.errors import SettingsRefused
 from nightlight_core.files import FILE, SMALL, opened
 
-ENV_FILE = ".env"
+ENV_FILE, POLICIES, TOKEN, COMPOSE = ".env", "policies", "token", "compose.yaml"
+# As long as a token may live where NIGHTLIGHT_AUTH_MAX_LIFE_S is unset.
+TOKEN_HOURS = 24
 PREFIX = "NIGHTLIGHT_"
 # They make a folder of their own, or need no settings.
 WITHOUT = frozenset({"init", "demo", "version"})
+
+
+class Services(StrEnum):
+    """What a project runs on."""
+
+    EMBEDDED = "embedded"
+    REAL = "real"
+
+    @property
+    def data_dir(self) -> str:
+        """Return the name of the folder with the keys and, of the embedded services, everything else that is kept."""
+        return "var" if self is Services.EMBEDDED else "secrets"
 
 
 def load_settings(folder: Path | None = None) -> None:
@@ -41,6 +52,9 @@ def refuse_lost_keys(data_dir: Path) -> None:
 
     New keys would open no sealed original, read no watermark, and give every picture another name.
     """
+    from nightlight.cli import key_commands
+    from nightlight.wiring.components import CATALOGUE_FILE
+
     if not (data_dir / CATALOGUE_FILE).exists():
         return
     missing = [str(path) for path in key_commands.files_of(data_dir) if not path.exists()]
@@ -63,6 +77,8 @@ def _settings(path: Path) -> dict[str, str]:
     _refuse_loose(path, state)
     if len(text) > SMALL:
         raise SettingsRefused(f"{path} has more than {SMALL:,} characters")
+    import dotenv
+
     values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
     ours = {name: value for name, value in values.items() if name.startswith(PREFIX)}
     unset = sorted(name for name, value in ours.items() if value is None)

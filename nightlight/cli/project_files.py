@@ -14,19 +14,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
 from nightlight.cli import compose_secrets, key_commands
-from nightlight.cli.project import ENV_FILE
+from nightlight.cli.project import COMPOSE, ENV_FILE, POLICIES, TOKEN, TOKEN_HOURS, Services
 from nightlight.settings.default_policies import default_policies
 from nightlight_core.errors import SettingsRefused
 from nightlight_core.files import private_file, private_folder, replace_file
 
-POLICIES, TOKEN, COMPOSE = "policies", "token", "compose.yaml"
-# As long as a token may live where NIGHTLIGHT_AUTH_MAX_LIFE_S is unset.
-TOKEN_HOURS = 24
 # What compose.yaml mounts.
 MOUNTED = (
     "edge/nginx", "postgres/roles.sh",
@@ -60,13 +56,6 @@ _POLICIES_MOUNT = f'"./{POLICIES}:/etc/nightlight/policies:ro"'
 _READ_BY_ALL, _ENTERED_BY_ALL = 0o644, 0o755
 
 
-class Services(StrEnum):
-    """What a project runs on."""
-
-    EMBEDDED = "embedded"
-    REAL = "real"
-
-
 def write_project(folder: Path, services: Services, port: int) -> None:
     """Write a project into ``folder``, which is there and empty; raise SettingsRefused or OSError."""
     _copy(default_policies(), folder / POLICIES)
@@ -75,14 +64,9 @@ def write_project(folder: Path, services: Services, port: int) -> None:
         _write_embedded(folder, port)
     else:
         _write_real(folder)
-    data_dir = folder / data_dir_of(services)
+    data_dir = folder / services.data_dir
     token = key_commands.token(data_dir, scopes=None, subject="developer", hours=TOKEN_HOURS)
     replace_file(data_dir / TOKEN, token + "\n")
-
-
-def data_dir_of(services: Services) -> str:
-    """Return the name of the folder with the keys and, of the embedded deployment, everything else that is kept."""
-    return "var" if services is Services.EMBEDDED else "secrets"
 
 
 def compose_text() -> str:
@@ -94,7 +78,7 @@ def compose_text() -> str:
 
 
 def _write_embedded(folder: Path, port: int) -> None:
-    data_dir = private_folder(folder / data_dir_of(Services.EMBEDDED))
+    data_dir = private_folder(folder / Services.EMBEDDED.data_dir)
     key_commands.init(data_dir)
     keys = {
         name: os.path.relpath(path, folder.resolve()) for name, path in key_commands.live_environment(data_dir).items()
@@ -116,7 +100,7 @@ def _write_real(folder: Path) -> None:
 def _general(services: Services, deployment: str) -> dict[str, str]:
     return {
         "NIGHTLIGHT_DEPLOYMENT": deployment,
-        "NIGHTLIGHT_DATA_DIR": data_dir_of(services),
+        "NIGHTLIGHT_DATA_DIR": services.data_dir,
         "NIGHTLIGHT_POLICY_DIR": POLICIES,
     }
 

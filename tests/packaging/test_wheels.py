@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from packaging.requirements import Requirement
 
-from nightlight.cli import project_files
+from nightlight.cli import project, project_files
 from tests.conftest import ROOT
 from tests.packaging.conftest import CLIENT
 from tests.support.environments import build, metadata_of
@@ -55,7 +55,7 @@ def test_the_servers_wheel_has_the_servers_packages_the_default_policies_and_wha
     _, server = wheels
     assert tops(server) == {"nightlight", "service", "workers", "nightlight-0.1.0.dist-info"}
     mounted = (f"infra/{name}" for name in project_files.MOUNTED)
-    data = tracked(ROOT, "policies", f"infra/{project_files.COMPOSE}", *mounted)
+    data = tracked(ROOT, "policies", f"infra/{project.COMPOSE}", *mounted)
     copies = {f"nightlight/default_{name}": name for name in data}
     packages = tracked(ROOT, "nightlight", "service", "workers")
     assert {name for name in names(server) if ".dist-info/" not in name} == packages | copies.keys()

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from nightlight.cli import init_command, project_files
 from nightlight.cli.exit_codes import run
 from nightlight.cli.main import app
+from nightlight.cli.project import Services
 from nightlight.delivery.access_tokens import AccessVerifier, TokenScope
 from nightlight.policy.compile import compile_folder
 from tests.conftest import ROOT
@@ -49,7 +50,7 @@ def files(folder):
 def test_the_pack_is_the_default_one_and_a_first_token_verifies(projects, kind):
     folder = projects / kind
     assert compile_folder(folder / "policies").digest == compile_folder(ROOT / "policies").digest
-    data_dir = folder / project_files.data_dir_of(project_files.Services(kind))
+    data_dir = folder / Services(kind).data_dir
     jwks = str(data_dir / "keys/callers.jwks.json")
     verifier = AccessVerifier(jwks, issuer="nightlight-dev", audience="nightlight", leeway_s=0)
     assert verifier.verify((data_dir / "token").read_text().strip()).scopes == {scope.value for scope in TokenScope}
@@ -58,7 +59,7 @@ def test_the_pack_is_the_default_one_and_a_first_token_verifies(projects, kind):
 @pytest.mark.parametrize("kind", ["embedded", "real"])
 def test_what_is_secret_is_for_its_owner_and_out_of_a_repository(projects, kind):
     folder = projects / kind
-    data_dir = folder / project_files.data_dir_of(project_files.Services(kind))
+    data_dir = folder / Services(kind).data_dir
     assert mode(folder / ".env") == mode(data_dir / "token") == 0o600
     assert mode(data_dir) == mode(data_dir / "keys") == 0o700
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
