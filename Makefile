@@ -8,7 +8,8 @@
 #   make test-slow      the rest of the tests: what is killed and cut off, and what takes long for what it finds
 #   make test-unit      the tests that need nothing
 #   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
-#   make test-wheels    builds both wheels and tries them in environments that hold nothing else (some two minutes)
+#   make test-wheels    builds both wheels and tries them in environments that hold nothing else; follows README and the
+#                       tutorial there, from an empty folder (some four minutes)
 #   make test-image     builds the container images and runs them as infra/compose.yaml says (some ten minutes; root)
 #   make chaos          faults under load, with observers (ten minutes); ARGS="--minutes 60 --seed 1 --report chaos.html"
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs

@@ -19,7 +19,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
 from nightlight.wiring.components import embedded_catalogue_url
-from nightlight_core.errors import Unavailable
+from nightlight_core.errors import SettingsRefused, Unavailable
 from nightlight_core.files import private_file, private_folder
 
 START_S = 60.0
@@ -35,22 +35,28 @@ class EmbeddedStack:
         data_dir: Path,
         *,
         port: int = 0,
+        host: str = "127.0.0.1",
         workers: int = 2,
         extra: dict[str, str] | None = None,
         quiet: bool = False,
     ) -> None:
-        """Keep files in ``data_dir``; ``extra`` overrides settings; ``quiet`` sends logs to ``data_dir/logs``."""
+        """Keep files in ``data_dir``, listen on ``host``; ``extra`` overrides settings.
+
+        ``quiet`` sends logs to ``data_dir/logs``.
+        Viewers are sent to NIGHTLIGHT_DELIVERY_BASE_URL, and where it is unset to the address that is listened on.
+        """
         self._data_dir = data_dir
         self._quiet = quiet
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._logs: list[IO[bytes]] = []
-        port = port or free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self._address = host, port or free_port()
+        self.url = _url(*self._address)
         self.environment = {
             "NIGHTLIGHT_DEPLOYMENT": "embedded",
             "NIGHTLIGHT_DATA_DIR": str(data_dir.resolve()),
-            "NIGHTLIGHT_SERVICE_PORT": str(port),
-            "NIGHTLIGHT_DELIVERY_BASE_URL": self.url,
+            "NIGHTLIGHT_SERVICE_HOST": host,
+            "NIGHTLIGHT_SERVICE_PORT": str(self._address[1]),
+            "NIGHTLIGHT_DELIVERY_BASE_URL": os.environ.get("NIGHTLIGHT_DELIVERY_BASE_URL") or self.url,
             "NIGHTLIGHT_WORKER_CONCURRENCY": str(workers),
             "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
             "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT": str(free_port()),
@@ -96,6 +102,7 @@ class EmbeddedStack:
         self._logs.clear()
 
     def _start(self) -> None:
+        _refuse_taken(*self._address)
         key_commands.init(self._data_dir)
         self.environment.update(key_commands.live_environment(self._data_dir))
         catalogue = Catalogue(embedded_catalogue_url(self._data_dir))
@@ -147,6 +154,26 @@ class EmbeddedStack:
 def _without_rings() -> dict[str, str]:
     """Return this process's environment without the rings, which are this deployment's own, in files."""
     return {name: value for name, value in os.environ.items() if name.lower() not in key_commands.RINGS}
+
+
+def _url(host: str, port: int) -> str:
+    """Return where this machine reaches what listens on ``host``: for every address of it, the loopback one."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Raise SettingsRefused where the service could not listen, and say why: its own log would say so later."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio does
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsRefused(
+            f"{host}:{port}: {error.strerror or error}; name another --host or --port "
+            "(NIGHTLIGHT_SERVICE_PORT in a project's .env); --port 0 picks a free one"
+        ) from error
 
 
 def free_port() -> int:

@@ -91,6 +91,19 @@ def _keep_private(data_dir: Path, folder: Path) -> None:
         raise SettingsRefused(message) from error
 
 
+def files_of(data_dir: Path) -> list[Path]:
+    """Return every file of keys that ``init`` makes in ``data_dir``; the rings of an earlier release count as made."""
+    folder = data_dir / "keys"
+    names = [PRIVATE, JWKS, SEAL]
+    for team in (PUBLISHER, SAFETY, RECEIPTS):
+        names += [f"{team}.private.jwk.json", f"{team}.jwks.json"]
+    certified = (certificates.CHAIN_FILE, certificates.LEAF_KEY_FILE, certificates.ROOT_FILE)
+    rings = [name for name, (_, before, _) in RINGS.items() if not (folder / before).exists()]
+    return [folder / name for name in (*names, *(f"{PROVENANCE}/{name}" for name in certified))] + [
+        folder / SECRETS / name for name in rings
+    ]
+
+
 def relation_keys(data_dir: Path) -> dict[str, bytes]:
     """Return the development keys that sign relation proofs."""
     return dict(KeyRing.parse(_secrets(data_dir / "keys")[RELATIONS], RELATIONS).keys)

@@ -14,6 +14,7 @@ from nightlight.cli import (
     bucket_commands,
     hash_list_commands,
     hold_commands,
+    init_command,
     lifecycle_commands,
     policy_commands,
     policy_compare,
@@ -23,6 +24,7 @@ from nightlight.cli import (
     policy_options,
     policy_progress,
     policy_rollout,
+    project,
     provenance_commands,
     receipt_commands,
     takedown_commands,
@@ -37,6 +39,7 @@ from nightlight.cli.report_commands import report
 from nightlight.cli.rerender_commands import rerender
 from nightlight.cli.restore_commands import purge_restored, resume
 from nightlight.cli.rotate_command import rotate
+from nightlight.cli.serve_command import serve
 from nightlight.cli.status_command import status
 from nightlight.cli.sweep_commands import sweep
 
@@ -49,6 +52,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys and tokens for development; rotation of keys.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
+init_command.register(app)
+app.command()(serve)
 policy_init.register(policy_commands.app)
 policy_compare.register(policy_commands.app)
 policy_comply.register(policy_commands.app)
@@ -79,28 +84,16 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 
 
+@app.callback()
+def _in_a_project(context: typer.Context) -> None:
+    if context.invoked_subcommand not in project.WITHOUT:
+        project.load_settings()
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(nightlight.__version__)
-
-
-@app.command()
-def serve(
-    data_dir: Annotated[Path, typer.Option(help="Where files, keys and the catalogue are kept.")] = Path("var"),
-    port: Annotated[int, typer.Option(help="Port of the service; 0 picks a free one.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, help="Child processes that render.")] = 2,
-) -> None:
-    """Run everything on this machine: service, worker, schedule and a private queue. Ctrl-C stops it all.
-
-    Example: `nightlight serve --port 8080 --data-dir var`
-    """
-    from nightlight.cli.embedded import EmbeddedStack
-
-    with EmbeddedStack(data_dir, port=port, workers=workers) as stack:
-        typer.echo(f"Nightlight listens on {stack.url}  (OpenAPI page: {stack.url}/docs)")
-        typer.echo(f"A token for all scopes: nightlight keys token --data-dir {data_dir}")
-        stack.wait()
 
 
 @app.command()
@@ -177,7 +170,11 @@ def trace(
 
 
 @keys_app.command("init")
-def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/` in.")] = Path("var")) -> None:
+def keys_init(
+    data_dir: Annotated[Path, typer.Option(envvar="NIGHTLIGHT_DATA_DIR", help="Folder to make `keys/` in.")] = Path(
+        "var"
+    ),
+) -> None:
     """Make a set of keys for development, unless there is one: service tokens, URL signatures, names.
 
     Example: `nightlight keys init --data-dir var`
@@ -189,7 +186,9 @@ def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/
 
 @keys_app.command("token")
 def keys_token(
-    data_dir: Annotated[Path, typer.Option(help="Folder that `keys init` made `keys/` in.")] = Path("var"),
+    data_dir: Annotated[
+        Path, typer.Option(envvar="NIGHTLIGHT_DATA_DIR", help="Folder that `keys init` made `keys/` in.")
+    ] = Path("var"),
     scope: Annotated[list[str] | None, typer.Option(help="Scope; repeat for several. All by default.")] = None,
     subject: Annotated[str, typer.Option(help="Who the token is for.")] = "developer",
     hours: Annotated[

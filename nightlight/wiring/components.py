@@ -54,12 +54,16 @@ def build_catalogue(settings: Settings) -> Catalogue:
     return Catalogue(url, pool_size=concern.pool_size, timeout_s=concern.timeout_s)
 
 
+# The embedded deployment's catalogue, in its data folder.
+CATALOGUE_FILE = "catalogue.sqlite3"
+
+
 def embedded_catalogue_url(data_dir: Path) -> str:
     """Return the URL of the SQLite file in the data folder, which is made if it is not there: for its owner alone.
 
     Raises SettingsRefused where the folder is somebody else's.
     """
-    return f"sqlite:///{_data_folder(data_dir) / 'catalogue.sqlite3'}"
+    return f"sqlite:///{_data_folder(data_dir) / CATALOGUE_FILE}"
 
 
 def embedded_queue_path(data_dir: Path) -> Path:

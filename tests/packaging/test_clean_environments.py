@@ -9,9 +9,9 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.packaging.test_wheels import CLIENT
+from tests.packaging.conftest import LOCKS
 from tests.support import golden
-from tests.support.environments import Clean, build
+from tests.support.environments import Clean
 from tests.support.waiting import HANG_S
 
 pytestmark = [
@@ -21,15 +21,8 @@ pytestmark = [
     ),
 ]
 
-LOCKS = ROOT / "infra/requirements"
 RUNS = 11
 PYDANTIC = {"pydantic", "pydantic-core", "annotated-types", "typing-inspection"}
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheels")
-    return build(CLIENT, folder), build(ROOT, folder)
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +41,6 @@ def beside_pydantic(wheels, tmp_path_factory):
     clean.link(LOCKS / "client.txt")
     clean.link(LOCKS / "server.txt", only=PYDANTIC)
     clean.install("--no-index", str(wheels[0]))
-    return clean
-
-
-@pytest.fixture(scope="module")
-def server(wheels, tmp_path_factory):
-    """The server with the photographs of its demonstration."""
-    clean = Clean(tmp_path_factory.mktemp("server") / "venv")
-    clean.link(LOCKS / "server.txt")
-    clean.link(LOCKS / "dev.txt", only={"scikit-image"})
-    clean.install("--no-index", *map(str, wheels))
     return clean
 
 

@@ -1,6 +1,5 @@
 """The images, run by a real container engine as infra/compose.yaml says, on the real PostgreSQL, RabbitMQ, Redis and S3."""
 
-import importlib.util
 import os
 import time
 from contextlib import ExitStack
@@ -12,9 +11,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from nightlight.catalogue import sql_roles
-from nightlight.cli import key_commands
+from nightlight.cli import compose_secrets, key_commands
 from nightlight.cli.embedded import free_port
-from tests.conftest import ROOT
 from tests.support import pictures
 from tests.support.buckets import bucket_pair
 from tests.support.containers import Container, podman
@@ -29,9 +27,6 @@ pytestmark = [
         not os.environ.get("NIGHTLIGHT_TEST_IMAGE"), reason="builds and runs the images: `make test-image` runs it"
     ),
 ]
-_SPEC = importlib.util.spec_from_file_location("compose_secrets", ROOT / "infra/compose_secrets.py")
-compose_secrets = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(compose_secrets)
 S3_OF = {"service": S3_SERVICE, "worker": S3_WORKER, "schedule": S3_WORKER, "keeper": S3_KEEPER}
 # du counts 1024 * 1024 bytes as one; what each environment may have on disk.
 MOST_MB = {"service": 250, "worker": 400}

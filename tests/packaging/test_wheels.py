@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 from packaging.requirements import Requirement
 
+from nightlight.cli import project, project_files
 from tests.conftest import ROOT
+from tests.packaging.conftest import CLIENT
 from tests.support.environments import build, metadata_of
 
-CLIENT = ROOT / "clients/python"
 # The client is for every backend of a platform: it must cost next to nothing to install.
 CLIENT_BYTES = 300_000
 
@@ -50,13 +51,15 @@ def test_the_clients_wheel_has_the_clients_packages_and_is_small(wheels):
     )
 
 
-def test_the_servers_wheel_has_the_servers_packages_and_the_default_policies(wheels):
+def test_the_servers_wheel_has_the_servers_packages_the_default_policies_and_what_compose_mounts(wheels):
     _, server = wheels
     assert tops(server) == {"nightlight", "service", "workers", "nightlight-0.1.0.dist-info"}
-    policies = {f"nightlight/default_{name}": name for name in tracked(ROOT, "policies")}
+    mounted = (f"infra/{name}" for name in project_files.MOUNTED)
+    data = tracked(ROOT, "policies", f"infra/{project.COMPOSE}", *mounted)
+    copies = {f"nightlight/default_{name}": name for name in data}
     packages = tracked(ROOT, "nightlight", "service", "workers")
-    assert {name for name in names(server) if ".dist-info/" not in name} == packages | policies.keys()
-    for inside, outside in policies.items():
+    assert {name for name in names(server) if ".dist-info/" not in name} == packages | copies.keys()
+    for inside, outside in copies.items():
         assert server.read(inside) == (ROOT / outside).read_bytes()
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from nightlight.cli import key_commands
+from nightlight.cli import compose_secrets, key_commands
 from nightlight.jobs.lanes import LANES
 from nightlight.settings import CONCERNS, Settings
 from nightlight.settings.process import ServiceSettings, WorkerSettings
@@ -17,9 +17,6 @@ from tests.support.containers import compose_service
 from workers.lane_places import places_by_lane
 
 pytestmark = pytest.mark.integration
-_SPEC = importlib.util.spec_from_file_location("compose_secrets", ROOT / "infra/compose_secrets.py")
-compose_secrets = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(compose_secrets)
 _SPEC = importlib.util.spec_from_file_location("values_schema", ROOT / "infra/helm/values_schema.py")
 values_schema = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(values_schema)

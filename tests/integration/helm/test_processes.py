@@ -3,7 +3,6 @@
 Not in a cluster: on this machine, with the variables of infra/Dockerfile, on the real PostgreSQL, RabbitMQ, Redis and S3.
 """
 
-import importlib.util
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from nightlight.catalogue import sql_roles
-from nightlight.cli import key_commands
+from nightlight.cli import compose_secrets, key_commands
 from nightlight.cli.embedded import free_port
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
@@ -30,9 +29,6 @@ from tests.support.stacks import drop_queues
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = pytest.mark.integration
-_SPEC = importlib.util.spec_from_file_location("compose_secrets", ROOT / "infra/compose_secrets.py")
-compose_secrets = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(compose_secrets)
 S3_OF = {"service": S3_SERVICE, "worker": S3_WORKER, "schedule": S3_WORKER, "keeper": S3_KEEPER}
 PORTS = {
     "service": "NIGHTLIGHT_SERVICE_PORT",
