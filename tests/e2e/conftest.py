@@ -1,6 +1,6 @@
 import pytest
 
-from tests.support import pictures
+from tests.support import node, pictures
 from tests.support.stacks import STACKS, Embedded
 
 
@@ -41,6 +41,18 @@ def embedded_stack(tmp_path_factory):
     """One on this machine whose relation proofs have a leeway of a second: the default is too long to wait for."""
     with Embedded(tmp_path_factory.mktemp("leeway"), NIGHTLIGHT_RELATIONS_LEEWAY_S="1") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def npm():
+    """The command npm, where the TypeScript client's packages are installed."""
+    return node.npm()
+
+
+@pytest.fixture(scope="session")
+def built(npm):
+    """The TypeScript client is built."""
+    node.run([npm, "run", "--silent", "build"])
 
 
 @pytest.fixture(scope="session")

@@ -2,50 +2,21 @@
 
 import base64
 import json
-import os
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from tests.support import golden, pictures
-from tests.support.services import missing_tool
-from tests.support.stacks import ROOT
-from tests.support.waiting import HANG_S
+from tests.support.node import CLIENT as HERE
+from tests.support.node import passed, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
-HERE = ROOT / "clients/typescript"
 
-
-@pytest.fixture(scope="module")
-def npm():
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        missing_tool("node and npm")
-    if not (HERE / "node_modules/.bin/tsc").exists():
-        run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-    return npm
-
-
-def run(command, **environment):
-    done = subprocess.run(
-        command,
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=HANG_S,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_the_types_are_those_of_the_openapi_document(npm, tmp_path):
+@pytest.mark.usefixtures("npm")
+def test_the_types_are_those_of_the_openapi_document(tmp_path):
     script = re.search(r'"generate": "(.*) --output', (HERE / "package.json").read_text())[1]
     run([HERE / "node_modules/.bin/openapi-typescript", *script.split()[1:], "--output", tmp_path / "schema.d.ts"])
     schema = (tmp_path / "schema.d.ts").read_text()
@@ -58,28 +29,19 @@ def test_its_placeholder_is_ours():
     assert joined == "data:image/webp;base64," + base64.b64encode(placeholder_bytes()).decode() + PLACEHOLDER_BLURHASH
 
 
-@pytest.fixture(scope="module")
-def built(npm):
-    run([npm, "run", "--silent", "build"])
-
-
-def passed(output):
-    """How many tests of node passed, where none failed."""
-    assert "# fail 0" in output
-    assert "# skipped 0" in output
-    return int(re.search(r"^# pass (\d+)$", output, re.MULTILINE)[1])
-
-
-def test_a_platforms_compiler_takes_its_types(built):
+@pytest.mark.usefixtures("built")
+def test_a_platforms_compiler_takes_its_types():
     run([HERE / "node_modules/.bin/tsc", "-p", "test/types"])
 
 
-def test_it_does_without_a_service_what_it_says(built):
+@pytest.mark.usefixtures("built")
+def test_it_does_without_a_service_what_it_says():
     assert passed(run(["node", "--test", "test/settings.test.mjs", "test/calls.test.mjs"])) == 53
 
 
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True, scope="session")
-def test_it_runs_against_the_service(built, stack, tmp_path):
+@pytest.mark.usefixtures("built")
+def test_it_runs_against_the_service(stack, tmp_path):
     (tmp_path / "picture.jpg").write_bytes(pictures.photograph("coffee.png"))
     environment = {
         "NIGHTLIGHT_URL": stack.url,
@@ -90,7 +52,8 @@ def test_it_runs_against_the_service(built, stack, tmp_path):
     assert passed(run(["node", "--test", "test/client.test.mjs"], **environment)) == 16
 
 
-def test_its_decisions_are_those_of_the_golden_table(built, monkeypatch):
+@pytest.mark.usefixtures("built")
+def test_its_decisions_are_those_of_the_golden_table(monkeypatch):
     with golden.served(monkeypatch) as (client, _, _):
         environment = {
             "NIGHTLIGHT_URL": client.base_url,

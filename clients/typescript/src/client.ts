@@ -22,7 +22,8 @@ const MOST_EXPORT_BYTES = 1_100_000_000;
 /** Speaks to one Nightlight service. One client of a process is enough: it may be shared by all that the process does. */
 export class NightlightClient extends BaseClient {
     /** Declare a profile, or assert its band again before it lapses. */
-    async declare(profileId: string, body: Declaration): Promise<Profile> {
+    async declare(profileId: string, declaration: Declaration): Promise<Profile> {
+        const body = { region: "unknown", choice: "connections", earlier_pictures: "keep_ceiling", ...declaration };
         return this.call("declare", "put", "/v1/profiles/{profile_id}", { path: of(profileId), body, read: answers.profile });
     }
 

@@ -10,6 +10,7 @@ import type { components } from "./schema.js";
 import type { Answer } from "./transport.js";
 
 type Schemas = components["schemas"];
+type ItemBody = Schemas["ItemBody"] & { relation: string };
 /** One profile, and what the viewer is to it: as an object, or as a pair, as a Map of relations has them. */
 export type Item = Schemas["ItemBody"] | readonly [profileId: string, relation?: string, proof?: string | null];
 export type Items = Iterable<Item> | AsyncIterable<Item>;
@@ -47,11 +48,10 @@ export async function question(asked: Asked, viewerId: string | undefined, prove
     if (viewerId !== undefined) part("viewer_id", viewerId);
     if (asked.network !== undefined) part("network", asked.network);
     const now = Math.floor(Date.now() / 1000);
-    const items: Schemas["ItemBody"][] = [];
+    const items: ItemBody[] = [];
     for (const item of await listed(asked.items)) {
-        const relation = item.relation ?? "stranger";
-        const proves = !item.proof && prover && viewerId !== undefined && !UNPROVEN.has(relation) && isAccount(item.profile_id);
-        if (proves) item.proof = prover.issue(viewerId, item.profile_id, relation, now, PROOF_S);
+        const proves = !item.proof && prover && viewerId !== undefined && !UNPROVEN.has(item.relation) && isAccount(item.profile_id);
+        if (proves) item.proof = prover.issue(viewerId, item.profile_id, item.relation, now, PROOF_S);
         items.push(item);
     }
     const body: Question = { viewer: asked.viewer, context: asked.context, items };
@@ -85,10 +85,10 @@ export function fallback(profileIds: readonly string[]): Decision[] {
     }));
 }
 
-async function listed(items: Items): Promise<Schemas["ItemBody"][]> {
+async function listed(items: Items): Promise<ItemBody[]> {
     const iterable = typeof items === "object" && items !== null && (Symbol.iterator in items || Symbol.asyncIterator in items);
     if (!iterable) throw new InvalidId("items", "items are an iterable of profiles and relations");
-    const bodies: Schemas["ItemBody"][] = [];
+    const bodies: ItemBody[] = [];
     for await (const item of items) {
         if (bodies.length === MOST_ITEMS) throw new InvalidId("items", `at most ${MOST_ITEMS} items`);
         bodies.push(itemBody(item));
@@ -96,11 +96,10 @@ async function listed(items: Items): Promise<Schemas["ItemBody"][]> {
     return bodies;
 }
 
-function itemBody(item: Item): Schemas["ItemBody"] {
+function itemBody(item: Item): ItemBody {
     if (typeof item !== "object" || item === null) throw new InvalidId("items", "an item is an object, or a pair");
-    const [id, relation, proof] = "profile_id" in item ? [item.profile_id, item.relation, item.proof] : item;
-    const body: Schemas["ItemBody"] = { profile_id: itemId(id) };
-    if (relation !== undefined) body.relation = relation;
+    const [id, relation = "stranger", proof] = "profile_id" in item ? [item.profile_id, item.relation, item.proof] : item;
+    const body: ItemBody = { profile_id: itemId(id), relation };
     if (proof) body.proof = proof;
     return body;
 }
