@@ -7,10 +7,9 @@ import { ClientMisconfigured, Problem } from "./errors.js";
 import { Conduct, type Request } from "./exchanges.js";
 import type { Failures } from "./failures.js";
 import { pathOf } from "./ids.js";
-import { fingerprint } from "./keys.js";
 import { type Form, formBody } from "./multipart.js";
 import { type Options, type Settings, checkedMs, settingsOf } from "./options.js";
-import { LEEWAY_S, Prover } from "./proofs.js";
+import { LEEWAY_S } from "./proofs.js";
 import type { Answered, Given, PathOf, Verb } from "./routes.js";
 import type { Answer } from "./transport.js";
 
@@ -39,13 +38,11 @@ export class BaseClient {
     // What is private has no other name in JavaScript either: tokens and keys are in no print of a client.
     readonly #settings: Settings;
     readonly #conduct: Conduct;
-    readonly #prover: Prover | undefined;
 
     /** Nothing is sent: `check` asks whether all of this is right. Throws ClientMisconfigured for what cannot work. */
     constructor(baseUrl: string, options: Options) {
         this.#settings = settingsOf(baseUrl, options);
         this.#conduct = new Conduct(this.#settings);
-        this.#prover = this.#settings.keys && new Prover(this.#settings.keys);
         this.baseUrl = this.#settings.baseUrl;
         this.failures = this.#conduct.failures;
     }
@@ -62,10 +59,10 @@ export class BaseClient {
         const caller = await this.call("check", "get", "/v1/caller", { budgetMs, read: answers.tokenInfo });
         const missing = scopes.filter((scope) => !caller.scopes.includes(scope));
         if (missing.length > 0) throw new Problem(403, "forbidden", `the token lacks the scopes ${missing.join(", ")}`);
-        const [first] = this.#settings.keys ?? [];
-        if (!first) return caller;
-        if (!caller.relation_keys.includes(fingerprint(...first))) {
-            throw new ClientMisconfigured(`the service checks relation proofs with another key '${first[0]}', or with none`);
+        const prover = this.#settings.prover();
+        if (!prover) return caller;
+        if (!caller.relation_keys.includes(prover.fingerprint)) {
+            throw new ClientMisconfigured(`the service checks relation proofs with another key '${prover.id}', or with none`);
         }
         const aheadS = Date.now() / 1000 - caller.now;
         if (aheadS > LEEWAY_S) {
@@ -152,7 +149,7 @@ export class BaseClient {
     }
 
     #question(asked: Asked) {
-        return question(asked, asked.viewerId === undefined ? this.#settings.viewerId : asked.viewerId, this.#prover);
+        return question(asked, asked.viewerId === undefined ? this.#settings.viewerId : asked.viewerId, this.#settings.prover());
     }
 
     async #wait<T extends { state: string }>(operation: string, what: string, waiting: Waiting, ask: () => Request<T>): Promise<T> {

@@ -66,6 +66,6 @@ export function mac(key: Uint8Array | KeyObject, text: string): Buffer {
 }
 
 /** Return what a key may be told apart by in public: its id, and 32 bits that say nothing of a secret key. */
-export function fingerprint(id: string, key: Uint8Array): string {
+export function fingerprint(id: string, key: Uint8Array | KeyObject): string {
     return `${id}-${mac(key, FINGERPRINT).subarray(0, FINGERPRINT_BYTES).toString("hex")}`;
 }

@@ -3,7 +3,8 @@
 import { ClientMisconfigured } from "./errors.js";
 import type { Failure } from "./failures.js";
 import { part } from "./ids.js";
-import { type Keys, type RelationKeys, keyMap } from "./keys.js";
+import type { RelationKeys } from "./keys.js";
+import { type Prover, proverOf } from "./proofs.js";
 
 /** What is asked of a `fetch`: the platform's own, of undici or another library, takes it as the global one does. */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchAnswer>;
@@ -43,9 +44,10 @@ export interface Options {
     token: string | (() => string | Promise<string>);
     /**
      * Keys that the service checks relation proofs with: with them this client vouches for every relation that it is
-     * given. Give it what your own graph says, never what a viewer says.
+     * given. Give it what your own graph says, never what a viewer says. A function is asked each time; what it returns is
+     * read again when it is another text, Map or object.
      */
-    relationKeys?: RelationKeys;
+    relationKeys?: RelationKeys | (() => RelationKeys);
     /** Who looks, where a call names nobody else. */
     viewerId?: string;
     /** How long decisions may take with every attempt, in milliseconds; 1000 if unset. */
@@ -72,7 +74,7 @@ export interface Options {
 export interface Settings {
     readonly baseUrl: string;
     readonly token: () => Promise<string>;
-    readonly keys: Keys | undefined;
+    readonly prover: () => Prover | undefined;
     readonly viewerId: string | undefined;
     readonly budgetMs: number;
     readonly timeoutMs: number;
@@ -114,7 +116,7 @@ export function settingsOf(baseUrl: unknown, options: Options): Settings {
     return {
         baseUrl: url,
         token: tokenOf(given.token),
-        keys: given.relationKeys === undefined ? undefined : keyMap(given.relationKeys),
+        prover: proverOf(given.relationKeys),
         viewerId: given.viewerId === undefined ? undefined : part("viewer_id", given.viewerId),
         budgetMs: checkedMs("budgetMs", given.budgetMs ?? 1000, 0),
         timeoutMs: checkedMs("timeoutMs", given.timeoutMs ?? 30_000),

@@ -4,7 +4,7 @@
 import { type KeyObject, createSecretKey } from "node:crypto";
 
 import { ClientMisconfigured, InvalidId } from "./errors.js";
-import { type Keys, type RelationKeys, keyMap, mac } from "./keys.js";
+import { type Keys, type RelationKeys, fingerprint, keyMap, mac } from "./keys.js";
 
 /** What a request may say of a viewer without a proof. */
 export const UNPROVEN: ReadonlySet<string> = new Set(["stranger", "blocked"]);
@@ -15,13 +15,19 @@ const SIGNATURE_BYTES = 16;
 
 /** Signs relation proofs with the first of some keys. */
 export class Prover {
-    private readonly id: string;
+    /** The id of the key. */
+    readonly id: string;
     private readonly key: KeyObject;
 
     constructor(keys: Keys) {
         const [[id, key]] = keys as unknown as [[string, Uint8Array]];
         this.id = id;
         this.key = createSecretKey(key);
+    }
+
+    /** What the key may be told apart by in public. */
+    get fingerprint(): string {
+        return fingerprint(this.id, this.key);
     }
 
     /** Return a token that proves a relation, issued at `now` (whole Unix seconds), for `lifeSeconds`. */
@@ -33,6 +39,19 @@ export class Prover {
         const digest = mac(this.key, `relation/2\n${viewerId}\n${profileId}\n${relation}\n${times}`);
         return `${this.id}.${times}.${digest.subarray(0, SIGNATURE_BYTES).toString("base64url")}`;
     }
+}
+
+/** Return what signs with the keys of this moment; throw ClientMisconfigured if they are none. */
+export function proverOf(keys: RelationKeys | (() => RelationKeys) | undefined): () => Prover | undefined {
+    if (keys === undefined) return () => undefined;
+    let [last, prover]: [RelationKeys?, Prover?] = [];
+    const current = () => {
+        const given = typeof keys === "function" ? keys() : keys;
+        if (!prover || given !== last) [last, prover] = [given, new Prover(keyMap(given))];
+        return prover;
+    };
+    current();
+    return current;
 }
 
 /**

@@ -76,6 +76,26 @@ test("keys are text, a Map or an object, and sign alike", async () => {
     assert.ok(made({ relationKeys: { 10: other } }));
 });
 
+test("keys that a function gives are read again when they are others", async () => {
+    const rings = ["r1", "r2"].map((id) => `${id}:${base64(randomBytes(32))}`);
+    let ring = rings[0];
+    const proofs = [];
+    const fetch = async (_, { body }) => {
+        const { items } = JSON.parse(body);
+        proofs.push(items[0].proof.slice(0, 2));
+        return Response.json({ items: [{ profile_id: "p", url: "https://x", expires_at: 1, blurhash: "L" }] });
+    };
+    const client = made({ relationKeys: () => ring, viewerId: "v", fetch });
+    const ask = () => client.decide({ viewer: "peer", context: "list", items: [["p", "connection"]] });
+    await ask();
+    ring = rings[1];
+    await ask();
+    ring = "r3:short";
+    assert.ok(await thrown(ask()) instanceof ClientMisconfigured);
+    assert.deepEqual(proofs, ["r1", "r2"]);
+    assert.throws(() => made({ relationKeys: () => "r1" }), ClientMisconfigured);
+});
+
 test("a proof of what cannot be is refused", async () => {
     const keys = { r1: randomBytes(32) };
     for (const life of [0, 3601, NaN, 1.5]) assert.ok(await thrown(issueProof(keys, "v", "p", "connection", 1, life)) instanceof NightlightError);
