@@ -17,7 +17,7 @@ def npm():
     command = shutil.which("npm")
     if command is None or shutil.which("node") is None:
         missing_tool("node and npm")
-    if not (CLIENT / "node_modules/express").exists():
+    if not (CLIENT / "node_modules/undici").exists():
         run([command, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
     return command
 

@@ -7,7 +7,7 @@ import type {
 import { BaseClient } from "./base.js";
 import { Problem } from "./errors.js";
 import { idempotency, part } from "./ids.js";
-import type { Picture } from "./multipart.js";
+import { type Picture, isPicture } from "./multipart.js";
 import type { components } from "./schema.js";
 
 type Schemas = components["schemas"];
@@ -235,8 +235,4 @@ function of(profileId: string) {
 
 function pair(profileId: string, viewerId: string) {
     return { profile_id: part("profile_id", profileId), viewer_id: part("viewer_id", viewerId) };
-}
-
-function isPicture(value: unknown): value is Picture {
-    return value instanceof Uint8Array || value instanceof ArrayBuffer || value instanceof Blob;
 }

@@ -11,7 +11,8 @@ export type Fetch = (url: string, init: FetchInit) => Promise<FetchAnswer>;
 export interface FetchInit {
     method: string;
     headers: Record<string, string>;
-    body?: string | Blob;
+    /** Text or a Blob, of which each library has a type of its own. */
+    body?: any;
     signal: AbortSignal;
     redirect: "manual";
 }

@@ -241,6 +241,10 @@ test("a picture is sent as a form that any fetch takes", async () => {
     for (const idempotencyKey of ["", "a\n", "\u00fc", " a", "a ", "x".repeat(201), 7, null]) {
         assert.ok(await thrown(client.upload("p", bytes, { idempotencyKey })) instanceof InvalidId);
     }
+    for (const nothing of [undefined, null, "picture.jpg", {}, [1]]) {
+        assert.ok(await thrown(client.upload("p", nothing)) instanceof InvalidId);
+        assert.ok(await thrown(client.trace(nothing)) instanceof InvalidId);
+    }
     assert.equal(bodies.length, 0);
     await service.close();
 });

@@ -2,11 +2,14 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { inspect } from "node:util";
+import { connect } from "node:net";
 import { test } from "node:test";
+import { inspect } from "node:util";
+
+import { ProxyAgent, fetch as undiciFetch } from "undici";
 
 import { ClientMisconfigured, InvalidId, NightlightClient, NightlightError, issueProof } from "../dist/index.js";
-import { answering, thrown } from "./servers.mjs";
+import { answering, serve, thrown } from "./servers.mjs";
 
 const url = "https://nightlight.internal";
 const at = (address, more = {}) => new NightlightClient(address, { token: "t", ...more });
@@ -131,4 +134,22 @@ test("a fetch of the platform's own carries every request", async () => {
     await client.deleteProfile("a");
     await client.plant("a");
     assert.deepEqual(sent, [["DELETE", `${url}/v1/profiles/a`, "manual"], ["POST", `${url}/v1/canaries`, "manual"]]);
+});
+
+test("a proxy is the business of the platform's fetch", async () => {
+    const service = await answering(202, { image_id: "0", profile_id: "p", state: "pending" });
+    const tunnels = [];
+    const proxy = await serve(() => {});
+    proxy.server.on("connect", (request, socket) => {
+        tunnels.push(request.url);
+        const upstream = connect(new URL(service.url).port, "127.0.0.1", () => socket.write("HTTP/1.1 200 OK\r\n\r\n"));
+        upstream.pipe(socket).pipe(upstream);
+    });
+    const dispatcher = new ProxyAgent(proxy.url);
+    const client = at("http://nightlight.internal", { fetch: (address, init) => undiciFetch(address, { ...init, dispatcher }) });
+    assert.equal((await client.upload("p", randomBytes(1000))).state, "pending");
+    assert.deepEqual(tunnels, ["nightlight.internal:80"]);
+    assert.ok(Number(service.sent[0].headers["content-length"]) > 1000);
+    await dispatcher.destroy();
+    for (const one of [service, proxy]) await one.close();
 });

@@ -1,14 +1,17 @@
 // What a platform's compiler says of the client: built by tsc, strictly, against dist/. Nothing here is run.
 
+import { Agent, fetch as undiciFetch } from "undici";
+
 import { NightlightClient, type CallReport, type Decision, type Image, type Options, Problem, ServiceUnreachable } from "nightlight-client";
 
 const options: Options = {
     token: async () => "t",
     relationKeys: { r1: new Uint8Array(32) },
-    fetch: globalThis.fetch,
+    fetch: (address, init) => undiciFetch(address, { ...init, dispatcher: new Agent() }),
     onCall: ({ operation, outcome, ms }: CallReport) => console.log(operation, outcome, ms.toFixed(1)),
 };
 const client = new NightlightClient("https://nightlight.internal", options);
+export const plain = new NightlightClient("https://nightlight.internal", { token: "t", fetch: globalThis.fetch });
 
 export async function page(relations: Map<string, string>): Promise<string[]> {
     const pairs = [["u-81", "connection"]] as const;
