@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from nightlight.cli import key_commands
-from tests.support import authzen_scenarios, pictures
+from tests.support import authzen_scenarios, node, pictures
 from tests.support.social_graph import social_graph
 from tests.support.stacks import STACKS, Embedded
 
@@ -44,6 +44,18 @@ def embedded_stack(tmp_path_factory):
     """One on this machine whose relation proofs have a leeway of a second: the default is too long to wait for."""
     with Embedded(tmp_path_factory.mktemp("leeway"), NIGHTLIGHT_RELATIONS_LEEWAY_S="1") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def npm():
+    """The command npm, where the TypeScript client's packages are installed."""
+    return node.npm()
+
+
+@pytest.fixture(scope="session")
+def built(npm):
+    """The TypeScript client is built."""
+    node.run([npm, "run", "--silent", "build"])
 
 
 @pytest.fixture(scope="session")

@@ -163,15 +163,12 @@ class Conduct:
         pauses = budget.pauses(self.options.first_pause_s)
         while True:
             try:
-                response = yield from trip.attempt(request, budget.left)
-            except ServiceUnreachable as error:
-                self.failures.note_error(error)
-            else:
-                try:
-                    with self.failures.noting():
-                        return request.read(response)
-                except AskAgain as unread:
-                    self.failures.note(unread.kind, unread.detail)
+                with self.failures.noting():
+                    return request.read((yield from trip.attempt(request, budget.left)))
+            except AskAgain as unread:
+                self.failures.note(unread.kind, unread.detail)
+            except ServiceUnreachable:  # noted above, and asked for again
+                pass
             pause = next(pauses, None)
             if pause is None or trip.attempts >= self.options.most_attempts:
                 break

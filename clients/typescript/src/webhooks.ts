@@ -1,6 +1,10 @@
 // Takes Nightlight's events, as clients/python/nightlight_client/webhooks.py does: verifies who sent them, refuses what is
 // old or was seen before, and reads them. By the Standard Webhooks specification (version 1.0.0), with WebCrypto.
 
+import { webcrypto as crypto } from "node:crypto";
+
+import { ClientMisconfigured, Problem } from "./errors.js";
+
 /** Ours have a few hundred bytes; the specification proposes at most 20 kB. */
 export const MAX_WEBHOOK_BYTES = 65_536;
 const TOLERANCE_S = 300;
@@ -20,10 +24,11 @@ export type WebhookCode =
  * A request that is no event of ours, or not one to act on. Answer `status`: 204 for an event that was taken before
  * (`webhook_replayed`), 503 for one that is being taken at this moment, and 4xx for what nobody of ours has sent.
  */
-export class WebhookRefused extends Error {
-    constructor(readonly status: number, readonly code: WebhookCode, readonly detail: string) {
-        super(`${status} ${code}: ${detail}`);
-        this.name = "WebhookRefused";
+export class WebhookRefused extends Problem {
+    declare readonly code: WebhookCode;
+
+    constructor(status: number, code: WebhookCode, detail: string) {
+        super(status, code, detail, [], "WebhookRefused");
     }
 }
 
@@ -105,9 +110,9 @@ export class WebhookReceiver {
     constructor(private readonly options: WebhookOptions) {
         const secrets = listed(options.secrets).map((text) => decoded(text, "whsec_", 24, 64));
         const publicKeys = listed(options.publicKeys).map((text) => decoded(text, "whpk_", 32, 32));
-        if (secrets.length + publicKeys.length === 0) throw new RangeError("a receiver of webhooks needs secrets or public keys");
+        if (secrets.length + publicKeys.length === 0) throw new ClientMisconfigured("a receiver of webhooks needs secrets or public keys");
         this.toleranceS = options.toleranceS ?? TOLERANCE_S;
-        if (!(this.toleranceS >= 1)) throw new RangeError("toleranceS is at least a second");
+        if (!(this.toleranceS >= 1)) throw new ClientMisconfigured("toleranceS is at least a second");
         this.secrets = imported(secrets, HMAC);
         this.publicKeys = imported(publicKeys, ED25519);
         // A runtime without Ed25519 says so where an event is verified, and not before anybody waits for it.
@@ -197,7 +202,7 @@ export class WebhookReceiver {
 export function publicKeysOf(jwks: { keys: readonly { crv?: string; x?: string }[] }): string[] {
     return jwks.keys.filter((jwk) => jwk.crv === "Ed25519").map((jwk) => {
         const raw = bytes((jwk.x ?? "").replaceAll("-", "+").replaceAll("_", "/") + "=".repeat((4 - ((jwk.x ?? "").length % 4)) % 4));
-        if (raw?.length !== 32) throw new RangeError("this is no JWK Set of Ed25519 keys");
+        if (raw?.length !== 32) throw new ClientMisconfigured("this is no JWK Set of Ed25519 keys");
         return `whpk_${btoa(String.fromCharCode(...raw))}`;
     });
 }
@@ -247,14 +252,14 @@ function replayed(event: WebhookEvent): WebhookRefused {
 
 function listed(texts: Iterable<string> | undefined): string[] {
     const found = typeof texts === "string" ? [texts] : [...(texts ?? [])];
-    if (found.length > MAX_KEYS) throw new RangeError(`a receiver of webhooks has at most ${MAX_KEYS} keys of a kind`);
+    if (found.length > MAX_KEYS) throw new ClientMisconfigured(`a receiver of webhooks has at most ${MAX_KEYS} keys of a kind`);
     return found;
 }
 
 function decoded(text: string, prefix: string, least: number, most: number): Uint8Array<ArrayBuffer> {
     const raw = text.startsWith(prefix) ? bytes(text.slice(prefix.length)) : undefined;
     if (!raw || raw.length < least || raw.length > most) {
-        throw new RangeError(`a key of webhooks is '${prefix}' and base64 of ${least} to ${most} bytes`);
+        throw new ClientMisconfigured(`a key of webhooks is '${prefix}' and base64 of ${least} to ${most} bytes`);
     }
     return raw;
 }

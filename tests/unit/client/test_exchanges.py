@@ -62,6 +62,12 @@ def test_what_is_shown_without_an_answer_is_forbidden_as_the_services_placeholde
     assert (result[0].fallback, result[0].capture) == (True, "forbid")
 
 
+def test_an_answer_that_is_too_long_is_counted_before_it_is_raised(failures):
+    with pytest.raises(NotNightlight):
+        take(Conduct(failures).exchange(decisions.decide(BODY), LONG_S), NotNightlight(200, "200 with too many bytes"))
+    assert failures.counts == {"not_nightlight": 1}
+
+
 def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
     result, steps = take(
         Conduct(failures).exchange(decisions.decide(BODY), 0.0), ServiceUnreachable("unreachable", "no")
