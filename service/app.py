@@ -27,6 +27,7 @@ from service.routes import (
     blocks,
     canaries,
     decisions,
+    edge_avatars,
     exports,
     health,
     holds,
@@ -94,7 +95,7 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
     problems.install(app)
     modules = (
         profiles, images, exports, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files,
-        optout, traces, takedowns, takedown_reviews, review_pages, imports, holds, softbinding, health,
+        edge_avatars, optout, traces, takedowns, takedown_reviews, review_pages, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

@@ -1,6 +1,6 @@
 """The fast path: decisions and pictures reach their endpoints before the framework's own middleware and routing.
 
-These two are called more often than all others together, and the way through the framework costs as much as what they
+These are called more often than all others together, and the way through the framework costs as much as what they
 do. The fast path has no answers of its own: it calls the same endpoint as the route would, behind the same check of the
 token, and errors are answered by the same handlers. Every other request goes on to the routes.
 """
@@ -17,6 +17,7 @@ from service import problems
 from service.auth import guarded
 from service.middleware import DECISIONS, RENDITION, ROUTE
 from service.routes.decisions import decide
+from service.routes.edge_avatars import AVATAR, avatar
 from service.routes.rendition_files import picture
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class FastPath:
         if path == DECISIONS and method == "POST":
             scope[ROUTE] = DECISIONS
             return self._decide
+        if path == AVATAR and method == "GET":
+            scope[ROUTE] = AVATAR
+            return avatar
         if method in {"GET", "HEAD"} and (address := _PATH.fullmatch(path)) is not None:
             signed = _QUERY.fullmatch(scope["query_string"].decode("latin-1"))
             if signed is not None:

@@ -38,6 +38,7 @@ class Settings:
     relations: viewers.RelationSettings
     quotas: viewers.QuotaSettings
     auth: viewers.AuthSettings
+    avatars: viewers.AvatarSettings
     upload: pictures.UploadSettings
     service: process.ServiceSettings
     worker: process.WorkerSettings
