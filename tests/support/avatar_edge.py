@@ -38,7 +38,7 @@ class AvatarEdge(Nginx):
     def __enter__(self):
         cache = self.folder / "cache"
         cache.mkdir(parents=True)
-        http, locations = "", ""
+        http, locations = "map_hash_bucket_size 128;\n", ""
         for given in self._configurations or ({"viewer_cookie": "viewer", "viewer_header": "Authorization"},):
             asked = options(**{"service": self._service, "cache": str(cache), **given})
             for name, data in files(asked, TOKEN, str(self.folder)).items():
