@@ -72,7 +72,7 @@ def nginx(  # noqa: PLR0913 - each is an option of the command
     ] = "/var/cache/nginx",
     log: Annotated[str, typer.Option(help="Access log of these URLs, without viewers or URLs; or off.")] = "off",
     out: Annotated[Path | None, typer.Option(help="Folder to write the files to; printed without it.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="File with the edge's token; made without it.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="File with the edge's token; a new one without it.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write the configuration of nginx for one kind of avatar URLs: `NAME.http.conf` and `NAME.locations.conf`.
@@ -111,31 +111,31 @@ def nginx(  # noqa: PLR0913 - each is an option of the command
         log=log,
     )
     token = read_bytes(token_file).decode("ascii", "replace").strip() if token_file else secrets.token_urlsafe(32)
-    made = files(options, token, str(out.absolute()) if out else "/etc/nginx/nightlight")
-    written = _write(out, made) if out is not None else []
+    contents = files(options, token, str(out.absolute()) if out else "/etc/nginx/nightlight")
+    written = _write(out, contents) if out is not None else []
     if as_json:
-        texts = {} if out else {file: data.decode() for file, data in made.items() if file.endswith(".conf")}
+        texts = {} if out else {file: data.decode() for file, data in contents.items() if file.endswith(".conf")}
         print_json({"files": [str(path_) for path_ in written] or texts, **({} if token_file else {_TOKENS: token})})
         return
     for path_ in written:
         say(f"wrote {path_}")
     if out is None:
-        for file, data in made.items():
+        for file, data in contents.items():
             if file.endswith(".conf"):
                 typer.echo(f"# ---- {file}\n{data.decode()}")
     if not token_file:
         say(f"# a new token, for the service: {_TOKENS}={token}")
 
 
-def _write(folder: Path, made: dict[str, bytes]) -> list[Path]:
+def _write(folder: Path, contents: dict[str, bytes]) -> list[Path]:
     """Write the files, the token's for its owner alone; return where they are."""
     from nightlight_core.files import private_file
 
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is no folder; make it first")
-    for name, data in made.items():
+    for name, data in contents.items():
         path = folder / name
         if name.endswith(".token.conf"):
             private_file(path)
         path.write_bytes(data)
-    return [folder / name for name in made]
+    return [folder / name for name in contents]

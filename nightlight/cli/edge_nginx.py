@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, StrictUndefined
 
-from nightlight.cli.edge_schemes import SCHEMES, url_forms
+from nightlight.cli.edge_schemes import SCHEMES, url_patterns
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from nightlight_core.errors import InvalidInput
 
@@ -137,14 +137,14 @@ def _checked(options: EdgeOptions, folder: str) -> dict[str, Any]:
     if not 0 <= options.keep_decisions <= _MOST_KEPT_S or not 0 <= options.browser <= _MOST_BROWSER_S:
         raise InvalidInput(f"--keep-decisions is 0 to {_MOST_KEPT_S} seconds, --browser 0 to {_MOST_BROWSER_S}")
     variable = f"nightlight_{options.name}"
-    forms = url_forms(
+    patterns = url_patterns(
         options.scheme, at=options.at, path=options.path, source=options.source, variable=f"{variable}_url"
     )
     service = origin(options.service, "--service")
     return {
         "options": options,
         "v": variable,
-        "forms": forms,
+        "patterns": patterns,
         "folder": folder,
         "statuses": STATUSES,
         "service": service,
@@ -193,8 +193,8 @@ def _old(options: EdgeOptions) -> dict[str, Any] | None:
     """Return where the old pictures are: a server, and what stands before and after the id in their path."""
     if options.old is None:
         return None
-    before, found, after = options.old.partition("{id}")
-    if not found:
+    before, hole, after = options.old.partition("{id}")
+    if not hole:
         raise InvalidInput(
             "--old is the URL of the old pictures with {id}, such as http://127.0.0.1:9000/avatars/{id}.jpg"
         )

@@ -35,7 +35,7 @@ _PARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class UrlForms:
+class UrlPatterns:
     """What a scheme's URLs look like.
 
     ``prefixes`` are the paths that they begin with; everything below belongs to the edge. ``patterns`` are (regular
@@ -55,12 +55,12 @@ class Scheme:
 
     about: str
     at: str
-    build: Callable[[str, str, str], UrlForms]
+    build: Callable[[str, str, str], UrlPatterns]
     source: bool = False
     ids: bool = False
 
 
-def url_forms(name: str, *, at: str | None, path: str | None, source: str | None, variable: str) -> UrlForms:
+def url_patterns(name: str, *, at: str | None, path: str | None, source: str | None, variable: str) -> UrlPatterns:
     """Return what the URLs of a scheme look like; raise InvalidInput for an option that does not fit.
 
     ``at`` is the path that the scheme is found under, ``path`` the template of `plain`, ``source`` that of the source
@@ -111,46 +111,46 @@ def _id(variable: str) -> str:
     return rf"(?<{variable}>{_CHARACTER}+?)"
 
 
-def _plain(path: str, _source: str, variable: str) -> UrlForms:
+def _plain(path: str, _source: str, variable: str) -> UrlPatterns:
     if not path.startswith("/"):
         raise InvalidInput("--path begins with /")
     pattern = template(path, "--path", {"id": _id(variable), "size": "[0-9]+", "any": _PART})
     prefix = path[: path.index("{")].rpartition("/")[0] + "/"
-    return UrlForms([prefix], [(f"^{pattern}{_END}", f"${variable}")])
+    return UrlPatterns([prefix], [(f"^{pattern}{_END}", f"${variable}")])
 
 
-def _hashes(at: str, _source: str, variable: str) -> UrlForms:
+def _hashes(at: str, _source: str, variable: str) -> UrlPatterns:
     pattern = rf"^{re.escape(at)}{_HEX.format(key=variable)}(?:\.[A-Za-z0-9]+)?{_END}"
-    return UrlForms([at], [(pattern, f"${variable}")])
+    return UrlPatterns([at], [(pattern, f"${variable}")])
 
 
-def _thumbor(at: str, source: str, variable: str) -> UrlForms:
+def _thumbor(at: str, source: str, variable: str) -> UrlPatterns:
     inside = template(source, "--source", {"id": _id(variable), "any": _PART})
-    return UrlForms([at], [(rf"^{re.escape(at)}{_PART}/(?:[^?]*(?:/|%2[Ff]))?{inside}{_END}", f"${variable}")])
+    return UrlPatterns([at], [(rf"^{re.escape(at)}{_PART}/(?:[^?]*(?:/|%2[Ff]))?{inside}{_END}", f"${variable}")])
 
 
-def _imgproxy(at: str, source: str, variable: str) -> UrlForms:
+def _imgproxy(at: str, source: str, variable: str) -> UrlPatterns:
     inside = template(source, "--source", {"id": _id(variable)})
     plain = rf"^{re.escape(at)}{_PART}/(?:[^?]*/)?plain/{inside}(?:@[A-Za-z0-9]+)?{_END}"
     # Options have a colon each; the parts of an encoded source have none.
     encoded = (
         rf"^{re.escape(at)}{_PART}/(?:[^/?]*:[^/?]*/)*(?<{variable}_source>[A-Za-z0-9_/=-]+)(?:\.[A-Za-z0-9]+)?{_END}"
     )
-    return UrlForms([at], [(plain, f"${variable}")], encoded, source)
+    return UrlPatterns([at], [(plain, f"${variable}")], encoded, source)
 
 
-def _mastodon(at: str, _source: str, variable: str) -> UrlForms:
+def _mastodon(at: str, _source: str, variable: str) -> UrlPatterns:
     names = [f"{variable}_{number}" for number in range(_PARTS + 1)]
     more = "".join(f"(?:/(?<{name}>[0-9]{{3}})" for name in names[1:]) + ")?" * _PARTS
     digits = rf"(?:000/)*0{{0,2}}(?<{names[0]}>[1-9][0-9]{{0,2}}){more}"
     pattern = rf"^{re.escape(at)}(?:cache/)?accounts/avatars/{digits}/(?:original|static)/{_PART}{_END}"
     prefixes = [f"{at}accounts/avatars/", f"{at}cache/accounts/avatars/"]
-    return UrlForms(prefixes, [(pattern, "".join(f"${{{name}}}" for name in names))])
+    return UrlPatterns(prefixes, [(pattern, "".join(f"${{{name}}}" for name in names))])
 
 
-def _discourse(at: str, _source: str, variable: str) -> UrlForms:
+def _discourse(at: str, _source: str, variable: str) -> UrlPatterns:
     pattern = rf"^{re.escape(at)}user_avatar/{_PART}/{_id(variable)}/[0-9]+/[A-Za-z0-9_]+\.(?:png|gif|webp){_END}"
-    return UrlForms([f"{at}user_avatar/"], [(pattern, f"${variable}")])
+    return UrlPatterns([f"{at}user_avatar/"], [(pattern, f"${variable}")])
 
 
 SCHEMES = {

@@ -26,7 +26,7 @@ from nightlight import logs
 from nightlight.delivery.access_tokens import SYSTEM_CLOCKS, TokenClocks, numeric_date
 from nightlight.delivery.jwks import key_source, keys_of
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
-from nightlight_core.errors import NightlightError, Unauthenticated, Unavailable
+from nightlight_core.errors import NightlightError, Unauthenticated
 from nightlight_core.ids import is_profile_id
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Viewer:
+class AvatarViewer:
     """Who looks: an id, None for nobody; the word for what is assured; relation proofs by profile id.
 
     A proof is (relation, proof).
@@ -54,7 +54,7 @@ class Viewer:
     proofs: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
 
-NOBODY = Viewer()
+NOBODY = AvatarViewer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ class ViewerTokens:
             jwks, clocks.elapsed, lambda text: keys_of(text, algorithm_of), variable="NIGHTLIGHT_AVATARS_VIEWER_JWKS"
         )
         self._terms, self._clock = terms, clocks.wall
-        self._good: dict[str, tuple[Viewer, float, KeySet[SigningKeyKind]]] = {}
+        self._good: dict[str, tuple[AvatarViewer, float, KeySet[SigningKeyKind]]] = {}
 
-    def try_cached(self, token: str) -> Viewer | None:
+    def try_cached(self, token: str) -> AvatarViewer | None:
         """Return whom a token names that was good lately; None says nothing of it. It waits for nothing."""
         cached = self._good.get(token)
         if cached is None:
@@ -106,7 +106,7 @@ class ViewerTokens:
         viewer, until, keys = cached
         return viewer if keys is self._source.fresh() and self._clock() < until else None
 
-    def read(self, token: str) -> Viewer:
+    def read(self, token: str) -> AvatarViewer:
         """Return whom a token names; ``NOBODY`` for one that is broken, forged or expired. Never raises."""
         try:
             return self.try_cached(token) or self._verify(token)
@@ -116,15 +116,7 @@ class ViewerTokens:
             logs.get("avatars").error("viewers.keys_not_read", detail=str(error))
             return NOBODY
 
-    def check(self) -> str | None:
-        """Return ``viewers_keys_missing`` where no token could be read; None where all is well."""
-        try:
-            held = self._source.fresh() or self._source.read(known=True)
-        except Unavailable:
-            return "viewers_keys_missing"
-        return None if held.keys else "viewers_keys_missing"
-
-    def _verify(self, token: str) -> Viewer:
+    def _verify(self, token: str) -> AvatarViewer:
         if len(token) > MAX_TOKEN_CHARS:
             raise Unauthenticated("the token is too long")
         held = self._source.fresh() or self._source.read(known=False)
@@ -173,13 +165,15 @@ class ViewerTokens:
             raise Unauthenticated("the token is made to last too long (NIGHTLIGHT_AVATARS_VIEWER_MAX_LIFE_S)")
         return expires_at
 
-    def _viewer(self, claims: Mapping[str, Any]) -> Viewer:
+    def _viewer(self, claims: Mapping[str, Any]) -> AvatarViewer:
         viewer_id, word = claims[self._terms.claim], claims.get("nightlight_viewer", UNVERIFIED)
         if not is_profile_id(viewer_id):
             raise Unauthenticated("the viewer's id is none that could be")
         proofs = claims.get("nightlight_proofs", {})
         pairs = proofs.items() if isinstance(proofs, dict) else ()
-        return Viewer(viewer_id, viewer_word(word), {key: proof for key, text in pairs if (proof := proof_of(text))})
+        return AvatarViewer(
+            viewer_id, viewer_word(word), {key: proof for key, text in pairs if (proof := proof_of(text))}
+        )
 
 
 def viewer_word(word: object) -> str:

@@ -2,11 +2,12 @@
 
 import itertools
 import json
-import shutil
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -59,8 +60,8 @@ class World:
     def wanted(self, profile_id, relation="stranger", viewer_id=STRANGER, viewer="peer"):
         """The bytes that the service itself gives."""
         with self.stack.client("decide") as client:
-            found = client.decide(viewer, "profile", [(profile_id, relation)], viewer_id=viewer_id)[0]
-            return httpx.get(found.url).content
+            decision = client.decide(viewer, "profile", [(profile_id, relation)], viewer_id=viewer_id)[0]
+            return httpx.get(decision.url).content
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +90,10 @@ def world(tmp_path_factory):
             yield running
 
 
-def same(one, other):
+def same(answer, other):
     """Say whether nothing but the moment differs between two answers."""
-    heads = [[pair for pair in answer.headers.raw if pair[0].lower() != b"date"] for answer in (one, other)]
-    return (one.status_code, heads[0], one.content) == (other.status_code, heads[1], other.content)
+    heads = [[pair for pair in each.headers.raw if pair[0].lower() != b"date"] for each in (answer, other)]
+    return (answer.status_code, heads[0], answer.content) == (other.status_code, heads[1], other.content)
 
 
 def shape(answer):
@@ -109,9 +110,9 @@ def test_nginx_takes_the_configuration(world):
 
 
 def test_a_linter_finds_nothing(world):
-    gixy = shutil.which("gixy") or pytest.skip("gixy is not installed")
-    found = subprocess.run([gixy, "-l", world.edge.folder / "nginx.conf"], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
+    gixy = Path(sys.executable).parent / "gixy"
+    linted = subprocess.run([gixy, world.edge.folder / "nginx.conf"], capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
 
 
 def test_each_viewer_gets_what_the_policy_gives(world):
@@ -240,12 +241,12 @@ def test_a_friends_picture_is_never_a_strangers_whatever_is_sent(world):
         if "{friend}" in "".join(lines) and target != TARGETS[0]:
             continue
         # A whole token of a friend's makes a friend where it is looked for, and nowhere else; so it is sent elsewhere.
-        said = [line.format(**values, friend=friend) for line in lines]
+        sent = [line.format(**values, friend=friend) for line in lines]
         if guesses % 8 == 0:
             hits += sum(world.get("minor", friend).content == full for _ in range(3))
-        answer = raw(world.edge, target, *said)
-        assert full[64:] not in answer, (target, said)
-        assert not answer.startswith(b"HTTP/1.1 5"), (target, said)
+        answer = raw(world.edge, target, *sent)
+        assert full[64:] not in answer, (target, sent)
+        assert not answer.startswith(b"HTTP/1.1 5"), (target, sent)
         guesses += 1
     assert hits == 3 * -(-guesses // 8)
 

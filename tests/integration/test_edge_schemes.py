@@ -1,13 +1,19 @@
 """Whom an avatar URL names, by each scheme: nginx's own regular expressions, held against what clients may send."""
 
 import base64
+import json
 import re
 import socket
+import stat
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from nightlight.cli.edge_nginx import files
+from nightlight.cli.edge_schemes import SCHEMES
+from nightlight.cli.exit_codes import run
+from nightlight.cli.main import app
 from nightlight.flows.decisions.avatars import AvatarRequest, profile_id_of
 from nightlight_core.errors import InvalidInput
 from service.routes.rendition_files import HEADERS
@@ -101,16 +107,16 @@ def nginx(tmp_path_factory):
     """nginx that says what each configuration's maps make of a request."""
     folder = tmp_path_factory.mktemp("schemes")
     (folder / "cache").mkdir()
-    http, said = "", ""
+    http, echoes = "", ""
     for given in CONFIGURATIONS:
         asked = options(service="http://127.0.0.1:9", cache=str(folder / "cache"), **given)
         for name, data in files(asked, TOKEN, str(folder)).items():
             (folder / name).write_bytes(data)
         http += f"include {folder}/{asked.name}.http.conf;\n"
         source = f"$nightlight_{asked.name}_source" if asked.scheme == "imgproxy" else ""
-        said += f'add_header X-{asked.name} "$nightlight_{asked.name}_key|{source}" always;\n'
+        echoes += f'add_header X-{asked.name} "$nightlight_{asked.name}_key|{source}" always;\n'
     running = Nginx(folder)
-    running.start(f"{http} server {{ listen 127.0.0.1:{running._port}; location / {{ {said} return 200; }} }}")
+    running.start(f"{http} server {{ listen 127.0.0.1:{running._port}; location / {{ {echoes} return 200; }} }}")
     yield running
     running.__exit__()
 
@@ -171,12 +177,14 @@ def test_a_token_is_long_and_plain():
 
 
 def test_the_headers_are_those_of_every_picture():
-    made = files(options(service="http://127.0.0.1:8080", cache="/c"), TOKEN, "/etc/nginx")["plain.http.conf"].decode()
-    written = dict(re.findall(r'add_header (\S+) "([^"]*)" always;', made))
+    locations = files(options(service="http://127.0.0.1:8080", cache="/c"), TOKEN, "/etc/nginx")[
+        "plain.locations.conf"
+    ].decode()
+    written = dict(re.findall(r'add_header (\S+) "([^"]*)" always;', locations))
     assert {name: written.get(name) for name in HEADERS if name != "Accept-Ranges"} == {
         name: value for name, value in HEADERS.items() if name != "Accept-Ranges"
     }
-    assert made.count("add_header X-Robots-Tag") == 2
+    assert locations.count("add_header X-Robots-Tag") == 1
 
 
 def test_what_is_no_source_names_nobody():
@@ -190,3 +198,38 @@ def test_what_is_no_source_names_nobody():
     ):
         asked = SimpleNamespace(text={"source": source, "source-form": SOURCE, "profile": ""}.get)
         assert profile_id_of(asked) == ""
+
+
+def test_the_platform_changes_ten_lines_at_most():
+    page = (Path(__file__).parents[2] / "docs/edge.md").read_text("utf-8")
+    diff = page.split("```diff\n")[1].split("```")[0]
+    assert 0 < len(re.findall(r"^[+-](?![+-])", diff, re.MULTILINE)) <= 10
+
+
+def test_the_command_writes_the_files_and_keeps_the_token_to_its_owner(tmp_path, capsys):
+    command = ["edge", "nginx", "--viewer-cookie", "viewer", "--out", str(tmp_path), "--json"]
+    assert run(app, command) == 0
+    written = json.loads(capsys.readouterr().out)
+    names = {"plain.http.conf", "plain.locations.conf", "plain.token.conf", "placeholder.webp"}
+    assert {Path(path).name for path in written["files"]} == names == {path.name for path in tmp_path.iterdir()}
+    token = written["NIGHTLIGHT_AVATARS_EDGE_TOKENS"]
+    secret = tmp_path / "plain.token.conf"
+    assert (stat.S_IMODE(secret.stat().st_mode), token in secret.read_text()) == (0o600, True)
+    assert not any(token in (tmp_path / name).read_text() for name in ("plain.http.conf", "plain.locations.conf"))
+    kept = tmp_path / "token"
+    kept.write_text(f"{token}\n")
+    before = secret.read_text()
+    assert run(app, [*command, "--token-file", str(kept)]) == 0
+    assert "NIGHTLIGHT_AVATARS_EDGE_TOKENS" not in json.loads(capsys.readouterr().out)
+    assert secret.read_text() == before
+
+
+def test_the_command_prints_without_a_folder_and_lists_schemes(capsys):
+    assert run(app, ["edge", "nginx", "--scheme", "mastodon"]) == 0
+    printed = capsys.readouterr().out
+    assert "# ---- mastodon.http.conf" in printed
+    assert "location ^~ /system/accounts/avatars/ {" in printed
+    assert run(app, ["edge", "schemes", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == set(SCHEMES)
+    assert run(app, ["edge", "nginx", "--scheme", "friendster", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "invalid_input"

@@ -90,11 +90,12 @@ def test_whatever_the_platform_answers_but_yes_is_nobody(world, status):
 
 
 @pytest.mark.parametrize(
-    "said", ["", " ", "v-friend|peer|x", "v friend", "v-friend,", "%00", "%ff", "v-friend%0d", "\u202e", "a" * 2000]
+    "viewer_id",
+    ["", " ", "v-friend|peer|x", "v friend", "v-friend,", "%00", "%ff", "v-friend%0d", "\u202e", "a" * 2000],
 )
-def test_what_is_no_viewer_is_nobody(world, said):
-    viewer = f"said-{abs(hash(said))}"
-    world.platform.sessions[f"session={viewer}"] = {"Nightlight-Viewer": said.encode().decode("latin-1")}
+def test_what_is_no_viewer_is_nobody(world, viewer_id):
+    viewer = f"viewer_id-{abs(hash(viewer_id))}"
+    world.platform.sessions[f"session={viewer}"] = {"Nightlight-Viewer": viewer_id.encode().decode("latin-1")}
     content = seen(world, "minor", viewer)
     assert content != seen(world, "minor", "friend")
     assert len(content) < 3_100

@@ -46,7 +46,7 @@ class AvatarEdge(Nginx):
             http += f"include {self.folder}/{asked.name}.http.conf;\n"
             locations += f"include {self.folder}/{asked.name}.locations.conf;\n"
         listen = self._listen or f"127.0.0.1:{self._port}"
-        own = f"server {{ listen {listen};\n{self._server}\n{locations}\n{self.root(locations)} }}\n"
+        own = f"server {{ listen {listen}; server_tokens off;\n{self._server}\n{locations}\n{self.root(locations)} }}\n"
         if self._listen:
             own += f"server {{ listen 127.0.0.1:{self._port}; return 204; }}"
         self.start(http + own)
@@ -151,5 +151,5 @@ class ViewerKey:
             "sub": viewer_id, "aud": "nightlight-avatars", "iss": "platform", "iat": now, "exp": now + timedelta(seconds=life_s),
             "nightlight_viewer": word, "nightlight_proofs": proofs,
         }  # fmt: skip
-        said = {name: value for name, value in {**usual, **claims}.items() if value is not None}
-        return jwt.encode(said, jwt.PyJWK(self.private).key, algorithm="EdDSA", headers={"kid": self.private["kid"]})
+        payload = {name: value for name, value in {**usual, **claims}.items() if value is not None}
+        return jwt.encode(payload, jwt.PyJWK(self.private).key, algorithm="EdDSA", headers={"kid": self.private["kid"]})

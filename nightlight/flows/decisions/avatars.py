@@ -23,7 +23,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from nightlight.delivery.viewer_tokens import NOBODY, UNVERIFIED, Viewer, proof_of, viewer_word
+from nightlight.delivery.viewer_tokens import NOBODY, UNVERIFIED, AvatarViewer, proof_of, viewer_word
 from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight_core.decisions.engine import DecisionRequest
 from nightlight_core.decisions.quotas import Requester
@@ -112,10 +112,10 @@ class AvatarDecisions:
             return OLD_PICTURE
         return _path(decided)
 
-    def _named_by(self, token: str) -> Viewer:
+    def _named_by(self, token: str) -> AvatarViewer:
         return self.tokens.read(token) if self.tokens is not None else NOBODY
 
-    def _request(self, request: AvatarRequest, viewer: Viewer) -> DecisionRequest:
+    def _request(self, request: AvatarRequest, viewer: AvatarViewer) -> DecisionRequest:
         """Return the engine's request, with words that the policy knows: unknown ones are the most protective."""
         profile_id = profile_id_of(request)
         attributes = self.decisions.policy.known.table.attributes
@@ -175,8 +175,8 @@ def _decoded(encoded: str) -> str:
 
 def _in_source(encoded: str, form: str) -> str:
     """Return the id in a source URL of imgproxy's, base64url in one or several parts, by what such URLs look like."""
-    before, found, after = form.partition(_ID)
-    if not found or len(encoded) > _MAX_SOURCE:
+    before, hole, after = form.partition(_ID)
+    if not hole or len(encoded) > _MAX_SOURCE:
         return ""
     plain = encoded.replace("/", "").rstrip("=")
     try:
@@ -189,11 +189,11 @@ def _in_source(encoded: str, form: str) -> str:
     return "" if "/" in inside else inside
 
 
-def _asserted(request: AvatarRequest) -> Viewer:
+def _asserted(request: AvatarRequest) -> AvatarViewer:
     """Return the viewer that the edge asserts; nobody where it names none."""
     if request.text("token") or not (viewer_id := _decoded(request.text("viewer"))):
         return NOBODY
-    return Viewer(viewer_id, viewer_word(request.text("viewer-word") or UNVERIFIED))
+    return AvatarViewer(viewer_id, viewer_word(request.text("viewer-word") or UNVERIFIED))
 
 
 def _network(request: AvatarRequest, secret: str) -> str | None:
