@@ -26,7 +26,7 @@ async def avatar(request: Request) -> Response:
     avatars = services(request).avatars
     if avatars is None or not avatars.is_edge(request.headers.get("authorization", "")):
         raise NotFound
-    asked = AvatarRequest(request.headers)
+    asked = AvatarRequest(dict(request.headers))  # read once: each look-up goes through all of them
     path = avatars.try_cached(asked)
     if path is None:
         path = await run_in_threadpool(avatars.decide, asked)

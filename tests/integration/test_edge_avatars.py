@@ -83,7 +83,8 @@ def world(tmp_path_factory):
             ]
             assert {client.wait(image.image_id).state for image in images} == {"ready"}
             client.block("minor", BLOCKED)
-        with AvatarEdge(folder / "edge", stack.url) as edge:
+        # What a platform may have had: it must not win over the edge's own location.
+        with AvatarEdge(folder / "edge", stack.url, server='location ~ jpg$ { return 200 "before"; }') as edge:
             running = World(stack, key, platform, edge)
             for profile_id in (*COVERED, "public"):  # another process has rendered them
                 eventually(lambda p=profile_id: running.wanted(p) != placeholder_bytes())
@@ -341,4 +342,6 @@ def test_an_edge_with_a_wrong_secret_shows_nothing(world, tmp_path):
 
 def test_a_location_beside_it_is_the_platforms(world):
     assert httpx.get(f"{world.edge.url}/other").text == "the platform's"
+    assert httpx.get(f"{world.edge.url}/other.jpg").text == "before"
+    assert httpx.get(f"{world.edge.url}/avatars/minor.jpg").content == placeholder_bytes()
     assert httpx.get(f"{world.edge.url}/avatar").text == "the platform's"

@@ -55,7 +55,7 @@ class AvatarEdge(Nginx):
     @staticmethod
     def root(locations):
         """What the platform answers itself."""
-        return "" if "location / {" in locations else 'location / { return 200 "the platform\'s"; }'
+        return "" if "location ^~ / {" in locations else 'location / { return 200 "the platform\'s"; }'
 
     def test(self):
         """What nginx says of its configuration."""

@@ -19,6 +19,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -197,12 +198,18 @@ def _asserted(request: AvatarRequest) -> AvatarViewer:
 
 
 def _network(request: AvatarRequest, secret: str) -> str | None:
-    """Return an opaque word for where a viewer comes from, by its address's prefix; addresses are kept nowhere."""
+    """Return an opaque word for where a viewer comes from, by its address's prefix; an address goes no further."""
+    address = request.text("network")
+    return _network_of(address, secret) if address else None
+
+
+@lru_cache(maxsize=1_000)
+def _network_of(address: str, secret: str) -> str | None:
     try:
-        address = ip_address(request.text("network"))
+        parsed = ip_address(address)
     except ValueError:
         return None
-    prefix = ip_network((address, _PREFIX_BITS[address.version]), strict=False)
+    prefix = ip_network((parsed, _PREFIX_BITS[parsed.version]), strict=False)
     return hmac.digest(secret.encode(), str(prefix).encode(), "sha256").hex()[:32]
 
 
