@@ -24,6 +24,7 @@
 #   make parity-over-time  the same by watching a thousand profiles over months of birthdays (some ten minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
+#                       (python bench/avatars.py: a platform's avatar URLs behind `nightlight edge nginx`)
 #   make backfill       import a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
 #   make colour         pictures of every kind of colour beside Chromium, libvips, avifdec and heif-convert (two minutes);
 #                       ARGS=--write writes docs/reference/colour.md, ARGS="--folder FOLDER" takes other files

@@ -30,6 +30,7 @@ from service.routes import (
     callers,
     canaries,
     decisions,
+    edge_avatars,
     exports,
     health,
     holds,
@@ -98,8 +99,8 @@ def create_app(services: ServiceContainer, draining: threading.Event | None = No
     problems.install(app)
     modules = (
         profiles, images, exports, decisions, local_evaluation, authzen, authzen_search, authzen_metadata, blocks,
-        callers, canaries, policy, rendition_files, optout, traces, takedowns, takedown_reviews, review_pages, imports,
-        holds, softbinding, webhook_keys, health,
+        callers, canaries, policy, rendition_files, edge_avatars, optout, traces, takedowns, takedown_reviews,
+        review_pages, imports, holds, softbinding, webhook_keys, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

@@ -18,6 +18,7 @@ from service.auth import guarded
 from service.middleware import DECISIONS, EVALUATION, EVALUATIONS, RENDITION, ROUTE
 from service.routes.authzen import evaluation, evaluations
 from service.routes.decisions import decide
+from service.routes.edge_avatars import AVATAR, avatar
 from service.routes.rendition_files import picture
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class FastPath:
         if method == "POST" and (handler := self._posted.get(path)) is not None:
             scope[ROUTE] = path
             return handler
+        if path == AVATAR and method == "GET":
+            scope[ROUTE] = AVATAR
+            return avatar
         if method in {"GET", "HEAD"} and (address := _PATH.fullmatch(path)) is not None:
             signed = _QUERY.fullmatch(scope["query_string"].decode("latin-1"))
             if signed is not None:

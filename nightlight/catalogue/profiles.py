@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, select, text, update
+from sqlalchemy import ColumnElement, func, insert, select, text, update
 
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import ASSERTED, canaries, profiles
+from nightlight.catalogue.schema import ASSERTED, canaries, images, profiles
 from nightlight_core.ids import ImageId, ProfileId
 
 LIVE = "live"
 DEACTIVATED = "deactivated"
 DELETED = "deleted"
+# States of images that nobody has looked into yet: nightlight.catalogue.images names them.
+WAITING = ("receiving", "pending")
 # Profiles whose pictures are kept. Decisions know of the live ones alone.
 KEPT = (LIVE, DEACTIVATED)
 
@@ -106,6 +108,18 @@ class Profiles(Rows):
             .returning(profiles.c.uploads)
         )
         return self._count(statement)
+
+    def had_no_picture(self, profile_id: ProfileId) -> bool:
+        """Say whether no picture of a live profile ever got further than the queue, and nothing of it was revoked."""
+        waiting = select(func.count()).where(images.c.profile_id == profile_id, images.c.state.in_(WAITING))
+        query = select(1).where(
+            profiles.c.profile_id == profile_id,
+            profiles.c.state == LIVE,
+            profiles.c.generation == 0,
+            profiles.c.current_image_id.is_(None),
+            profiles.c.uploads == waiting.scalar_subquery(),
+        )
+        return self._execute(query).first() is not None
 
     def set_report_flag(self, profile_id: ProfileId, report_flag: str) -> bool:
         """Set the report flag of a profile that is kept; return False if there is none."""

@@ -12,6 +12,7 @@ import nightlight
 from nightlight.cli import (
     abuse_signal_commands,
     bucket_commands,
+    edge_commands,
     hash_list_commands,
     hold_commands,
     init_command,
@@ -70,6 +71,7 @@ app.add_typer(takedown_commands.app, name="takedown")
 app.add_typer(webhook_commands.app, name="webhooks")
 app.add_typer(bucket_commands.app, name="buckets")
 app.add_typer(provenance_commands.app, name="provenance")
+app.add_typer(edge_commands.app, name="edge")
 app.command()(erase)
 app.command()(export)
 catalogue_app.command()(purge_restored)

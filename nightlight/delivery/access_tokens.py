@@ -14,10 +14,12 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from nightlight.delivery.jwks import key_source
+from nightlight.delivery.jwks import key_source, parse_keys
 from nightlight_core.errors import Forbidden, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from nightlight.delivery.jwks import KeySet
 
 ALGORITHM = "EdDSA"
@@ -90,11 +92,11 @@ class AccessVerifier:
 
         No token counts that is made to last longer than ``max_life_s``. Raises SettingsRefused.
         """
-        self._source, self._clock = key_source(jwks, clocks.elapsed), clocks.wall
+        self._source, self._clock = key_source(jwks, clocks.elapsed, parse_keys), clocks.wall
         self._issuer, self._audience = issuer, audience
         self._leeway, self._max_life = leeway_s, max_life_s
         # Tokens that were good lately, until when, and by which set of keys: checking one takes 0.1 ms.
-        self._good: dict[str, tuple[Caller, float, KeySet]] = {}
+        self._good: dict[str, tuple[Caller, float, KeySet[Ed25519PublicKey]]] = {}
 
     def keys(self) -> dict[str, bytes]:
         """Return the public keys that were read last, raw, by id."""
@@ -149,7 +151,7 @@ class AccessVerifier:
         except Unauthenticated:
             return False
 
-    def _checked(self, token: str, held: KeySet) -> tuple[Caller, float]:
+    def _checked(self, token: str, held: KeySet[Ed25519PublicKey]) -> tuple[Caller, float]:
         """Return the caller that a token names, and when it expires, in Unix seconds."""
         try:
             key = held.key(jwt.get_unverified_header(token).get("kid"))
@@ -180,8 +182,8 @@ class AccessVerifier:
     def _in_time(self, claims: Mapping[str, Any]) -> float:
         """Return when a token expires; raise Unauthenticated unless it counts now and is not made to last."""
         now = self._clock()
-        issued_at, expires_at = _moment(claims, "iat"), _moment(claims, "exp")
-        not_before = _moment(claims, "nbf") if "nbf" in claims else issued_at
+        issued_at, expires_at = numeric_date(claims, "iat"), numeric_date(claims, "exp")
+        not_before = numeric_date(claims, "nbf") if "nbf" in claims else issued_at
         if max(issued_at, not_before) > now + self._leeway:
             raise Unauthenticated("the token is not valid yet")
         if expires_at <= now - self._leeway:
@@ -192,7 +194,7 @@ class AccessVerifier:
         return expires_at
 
 
-def _moment(claims: Mapping[str, Any], name: str) -> float:
+def numeric_date(claims: Mapping[str, Any], name: str) -> float:
     """Return a NumericDate (RFC 7519) in Unix seconds; raise Unauthenticated if it is none that a clock can show."""
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_MOMENT:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 import jwt
@@ -43,40 +43,41 @@ _MAX_BYTES, _FETCH_S = 1_000_000, 5.0
 # The id under which the one key of a PEM file is kept: no token can name it, for it is no text that a header may hold.
 _ANY = "\0"
 
+K = TypeVar("K")
 Keys = Mapping[str, Ed25519PublicKey]
 
 
 @dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(Generic[K]):
     """Keys by id, and when their reading began, on a clock that only goes forward. Two readings are never equal."""
 
-    keys: Keys = field(repr=False)
+    keys: Mapping[str, K] = field(repr=False)
     read_at: float
     number: int
 
-    def key(self, key_id: object) -> Ed25519PublicKey | None:
+    def key(self, key_id: object) -> K | None:
         """Return the key that a token's header names; the key of a PEM file serves whatever is named."""
         key = self.keys.get(key_id) if isinstance(key_id, str) and key_id != _ANY else None
         return key or self.keys.get(_ANY)
 
 
-class KeySource:
+class KeySource(Generic[K]):
     """Holds the newest set and has it read again. Safe to share between threads."""
 
-    def __init__(self, load: Callable[[], Keys], *, ahead_s: float, elapsed: Callable[[], float]) -> None:
+    def __init__(self, load: Callable[[], Mapping[str, K]], *, ahead_s: float, elapsed: Callable[[], float]) -> None:
         """Read by ``load``, which raises Unavailable; ``elapsed`` is in seconds and only goes forward."""
         self._load, self._ahead_s, self._elapsed = load, ahead_s, elapsed
         self._lock = threading.Lock()
         self._tried_at = float("-inf")
         self._failed: str | None = None
-        self.held: KeySet | None = None
+        self.held: KeySet[K] | None = None
 
-    def fresh(self) -> KeySet | None:
+    def fresh(self) -> KeySet[K] | None:
         """Return the set if it still counts."""
         held = self.held
         return held if held is not None and self._elapsed() - held.read_at < LIFE_S else None
 
-    def read(self, *, known: bool) -> KeySet:
+    def read(self, *, known: bool) -> KeySet[K]:
         """Return a set that counts, read now if need be; raise Unavailable where that fails or was just tried.
 
         ``known`` says that whoever has it read has a token that is valid by the last set.
@@ -120,20 +121,27 @@ class KeySource:
         self.held = KeySet(keys, began, self.held.number + 1 if self.held else 0)
 
 
-def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeySource:
+def key_source(
+    jwks: str,
+    elapsed: Callable[[], float],
+    parse: Callable[[str], Mapping[str, K]],
+    *,
+    variable: str = "NIGHTLIGHT_AUTH_JWKS",
+) -> KeySource[K]:
     """Return the source of a file, which is read now, or of an https URL, which is read when needed.
 
+    ``parse`` is ``parse_keys`` or another that raises ValueError; ``variable`` is the setting that named ``jwks``.
     Raises SettingsRefused for a file without a usable key: a bad one stops the start.
     """
     if jwks.startswith("https://"):
         # The system's own authorities, or those of SSL_CERT_FILE.
         http = httpx.Client(verify=ssl.create_default_context(), timeout=_FETCH_S, follow_redirects=False)
-        return KeySource(lambda: _fetch(http, jwks), ahead_s=AHEAD_S, elapsed=elapsed)
+        return KeySource(lambda: _fetch(http, jwks, parse), ahead_s=AHEAD_S, elapsed=elapsed)
     path = Path(jwks)
 
-    def load() -> Keys:
+    def load() -> Mapping[str, K]:
         try:
-            return parse_keys(read_text(path))
+            return parse(read_text(path))
         except (OSError, ValueError) as error:
             raise Unavailable(f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})") from error
 
@@ -141,9 +149,9 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
     try:
         held = source.read(known=True)
     except Unavailable as error:
-        raise SettingsRefused(f"NIGHTLIGHT_AUTH_JWKS: {error}") from error
+        raise SettingsRefused(f"{variable}: {error}") from error
     if not held.keys:
-        raise SettingsRefused(f"NIGHTLIGHT_AUTH_JWKS: {path} holds no Ed25519 key with a key id")
+        raise SettingsRefused(f"{variable}: {path} holds no usable key with a key id")
     return source
 
 
@@ -152,8 +160,16 @@ def parse_keys(text: str) -> Keys:
 
     Keys of other kinds, for other uses or without an id are left out; a set without keys is one: nobody is let in.
     """
+    return keys_of(text, _only_ed25519)
+
+
+def keys_of(text: str, accept: Callable[[object], K | None]) -> Mapping[str, K]:
+    """Return the keys of a JWKS or PEM by key id that ``accept`` makes something of; raise ValueError if it is neither.
+
+    ``accept`` is given a public key of ``cryptography``, and returns None for one that does not count.
+    """
     if text.startswith("-----BEGIN"):
-        return {_ANY: _pem(text)}
+        return {_ANY: _pem(text, accept)}
     try:
         plain = json.loads(text)
     except RecursionError as error:
@@ -161,15 +177,19 @@ def parse_keys(text: str) -> Keys:
     listed = plain.get("keys") if isinstance(plain, dict) else None
     if not isinstance(listed, list):
         raise ValueError("there is no list 'keys'")  # noqa: TRY004 - of a file, not of an argument
-    keys: dict[str, Ed25519PublicKey] = {}
+    keys: dict[str, K] = {}
     for jwk in listed:
-        key_id, key = _key(jwk) if isinstance(jwk, dict) else ("", None)
+        key_id, key = _key(jwk, accept) if isinstance(jwk, dict) else ("", None)
         if key is not None:
             keys.setdefault(key_id, key)
     return keys
 
 
-def _key(jwk: dict[str, Any]) -> tuple[str, Ed25519PublicKey | None]:
+def _only_ed25519(key: object) -> Ed25519PublicKey | None:
+    return key if isinstance(key, Ed25519PublicKey) else None
+
+
+def _key(jwk: dict[str, Any], accept: Callable[[object], K | None]) -> tuple[str, K | None]:
     key_id = jwk.get("kid")
     if not isinstance(key_id, str) or key_id in {"", _ANY} or jwk.get("use", "sig") != "sig" or "d" in jwk:
         return "", None
@@ -177,20 +197,20 @@ def _key(jwk: dict[str, Any]) -> tuple[str, Ed25519PublicKey | None]:
         key = jwt.PyJWK.from_dict(jwk).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
         return "", None
-    return key_id, key if isinstance(key, Ed25519PublicKey) else None
+    return key_id, accept(key)
 
 
-def _pem(text: str) -> Ed25519PublicKey:
+def _pem(text: str, accept: Callable[[object], K | None]) -> K:
     try:
-        key = load_pem_public_key(text.encode())
+        key = accept(load_pem_public_key(text.encode()))
     except UnsupportedAlgorithm as error:
         raise ValueError("an unknown kind of key") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise ValueError("not an Ed25519 public key")  # noqa: TRY004 - of a file, not of an argument
+    if key is None:
+        raise ValueError("not a public key of a kind that counts here")
     return key
 
 
-def _fetch(http: httpx.Client, url: str) -> Keys:
+def _fetch(http: httpx.Client, url: str, parse: Callable[[str], Mapping[str, K]]) -> Mapping[str, K]:
     body, end = bytearray(), time.monotonic() + _FETCH_S
     try:
         with http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
@@ -200,6 +220,6 @@ def _fetch(http: httpx.Client, url: str) -> Keys:
                 body += piece
                 if len(body) > _MAX_BYTES or time.monotonic() > end:
                     raise Unavailable("the JWKS server's answer is too long, or too long in coming")
-        return parse_keys(body.decode("utf-8"))
+        return parse(body.decode("utf-8"))
     except (httpx.HTTPError, OSError, ValueError) as error:
         raise Unavailable(f"the JWKS cannot be fetched: {type(error).__name__}: {error}") from error

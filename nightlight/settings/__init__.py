@@ -39,6 +39,7 @@ class Settings:
     authzen: viewers.AuthZenSettings
     quotas: viewers.QuotaSettings
     auth: viewers.AuthSettings
+    avatars: viewers.AvatarSettings
     upload: pictures.UploadSettings
     service: process.ServiceSettings
     worker: process.WorkerSettings

@@ -175,3 +175,28 @@ class AuthSettings(BaseSettings):
     """Clock difference allowed, in seconds."""
     max_life_s: int = Field(default=86_400, ge=60, le=366 * 86_400)
     """Longest life of a token, from `iat` to `exp`, in seconds."""
+
+
+class AvatarSettings(BaseSettings):
+    """An edge in front of a platform's own avatar URLs: `nightlight edge nginx` writes its configuration."""
+
+    model_config = config("NIGHTLIGHT_AVATARS_")
+
+    edge_tokens: SecretStr | None = None
+    """The secrets that edges show, at least 32 characters each, commas between: the new one beside the old one while
+    they are changed. Unset: no edge is answered."""
+    viewer_jwks: str | None = None
+    """The public keys of whoever signs viewers' tokens: a JWKS or PEM file, or the https URL of a JWKS. Ed25519, P-256
+    and RSA keys of 2,048 bits or more count. Unset: no token counts."""
+    viewer_issuer: str | None = None
+    """`iss` that a viewer's token must carry. Unset: any."""
+    viewer_audience: str = "nightlight-avatars"
+    """`aud` that a viewer's token must carry, so that no token for something else counts."""
+    viewer_claim: str = Field(default="sub", min_length=1, max_length=64)
+    """The claim that names the viewer, in the platform's own opaque id."""
+    viewer_max_life_s: int = Field(default=86_400, ge=60, le=366 * 86_400)
+    """Longest life of a viewer's token, from `iat` to `exp`, in seconds."""
+    migration: bool = False
+    """Whether an edge may serve a picture of before from the platform's old store, unrendered, to viewers whom the
+    policy allows its most open tier. Only until Nightlight has rendered a picture of the profile, or has taken one
+    away."""

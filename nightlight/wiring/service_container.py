@@ -44,6 +44,7 @@ from nightlight.retention.wanted_rules import takedown_hours
 from nightlight.settings import Settings
 from nightlight.settings.base import require
 from nightlight.store.interface import PutOnly
+from nightlight.wiring.avatar_parts import avatar_decisions
 from nightlight.wiring.components import (
     EXPORTS,
     ORIGINALS,
@@ -71,6 +72,7 @@ from nightlight_core.live_files import public_fingerprint
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
+    from nightlight.flows.decisions.avatars import AvatarDecisions
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.store.interface import ObjectStore
     from nightlight_core.keyring import KeyRing
@@ -98,6 +100,7 @@ class ServiceContainer:
     decisions: DecisionService
     search: DecisionSearch
     page_tokens: PageTokens
+    avatars: AvatarDecisions | None
     local_evaluation: LocalEvaluationFeed
     rendition_server: RenditionServer
     block: BlockViewers
@@ -186,6 +189,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         counter,
         lambda: clock().timestamp(),
     )
+    decisions = DecisionService(policy, change_feed, engine)
     rollout = Rollout(
         catalogue,
         policy,
@@ -222,7 +226,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         ),
         upload=upload_flow(settings, catalogue, policy, originals, seal, shared),
         delete=DeletePictures(catalogue, shared),
-        decisions=DecisionService(policy, change_feed, engine),
+        decisions=decisions,
+        avatars=avatar_decisions(settings, decisions, live),
         search=DecisionSearch(policy, change_feed, engine),
         page_tokens=PageTokens(lambda: urls.names.page_key),
         local_evaluation=LocalEvaluationFeed(
