@@ -4,7 +4,8 @@ python bench/avatars.py [--rounds N] [--json FILE]
 
 One nginx and one service process over SQLite, one client; all in the same rounds, medians of rounds:
 
-    plain      nginx serves the same bytes from a file, by the same URL
+    plain      nginx serves the same bytes from a file, by the same URL; it writes each line of its access log at once, the edge
+               some hundred together
     kept       the picture and its decision are in the cache: a viewer who asks again within a second or two
                (kept for longer here, so that every request of a round is one)
     asked      the picture is in the cache, the decision is made anew by the service for each request
@@ -85,8 +86,14 @@ def measure(asked, console):
         with (
             serving(folder, url, **settings) as (service, port),
             Plain(folder / "plain", "avatars/p-0", PICTURE) as plain,
-            AvatarEdge(folder / "kept", f"http://127.0.0.1:{port}", {**EDGE, "keep_decisions": 60}) as kept,
-            AvatarEdge(folder / "asked", f"http://127.0.0.1:{port}", {**EDGE, "keep_decisions": 0}) as decided,
+            AvatarEdge(
+                folder / "kept", f"http://127.0.0.1:{port}", {**EDGE, "keep_decisions": 60, "log": f"{folder}/kept.log"}
+            ) as kept,
+            AvatarEdge(
+                folder / "asked",
+                f"http://127.0.0.1:{port}",
+                {**EDGE, "keep_decisions": 0, "log": f"{folder}/asked.log"},
+            ) as decided,
         ):
             for server in (plain, kept, decided):
                 answer = httpx.get(f"{server.url}/avatars/p-0?s=128", headers={"Cookie": cookies["kept"]})
