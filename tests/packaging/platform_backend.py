@@ -55,7 +55,7 @@ with NightlightClient("http://127.0.0.1:1", token="t", budget_s=0.1) as nobody:
     fallback = nobody.decide("peer", "list", [("a", "stranger")])[0]
 fake = FakeNightlight()
 with fake.client(viewer_id="v") as client:
-    client.declare("p", band="age_13_15", assurance="verified")
+    client.declare("p", band="age_13_15", assurance="verified", region="eu")
     client.upload("p", b"\xff\xd8\xff a picture")
     shown = [fake.shown(client.decide("peer", "list", [("p", word)])[0]).tier for word in ("stranger", "self")]
 json.dump(

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 
 import pytest
 
@@ -237,3 +238,13 @@ def test_it_says_what_was_sent_and_has_no_route_by_chance(fake_nightlight, clien
     assert "upload" in methods(type(client))
     with pytest.raises(Problem, match="not_in_the_fake"):
         client.policy_status()
+
+
+def test_the_readmes_test_passes_as_it_stands(tmp_path, monkeypatch):
+    (tmp_path / "picture.jpg").write_bytes(pictures.jpeg(300, 300))
+    monkeypatch.chdir(tmp_path)
+    page = (fake_policy.ROOT / "clients/python/README.md").read_text("utf-8")
+    (program,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "fake_nightlight" in block]
+    names = {}
+    exec(program, names)
+    names["test_a_stranger_sees_next_to_nothing"](FakeNightlight())
