@@ -5,7 +5,7 @@
     def test_a_stranger_sees_next_to_nothing(fake_nightlight):  # a pytest fixture, there once this is installed
         client = fake_nightlight.client(viewer_id="u-7")
         client.declare("u-81", band="age_13_15", assurance="verified", region="eu")
-        client.upload("u-81", open("picture.jpg", "rb"))
+        client.upload("u-81", Path("picture.jpg").read_bytes())
         (decision,) = client.decide("peer", "list", [("u-81", "stranger")])
         assert fake_nightlight.shown(decision).tier == "tiny"
 
