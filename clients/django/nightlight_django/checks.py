@@ -81,7 +81,7 @@ def _missing(values: Any) -> list[checks.CheckMessage]:
     if MIDDLEWARE not in settings.MIDDLEWARE:
         hint = f"Add {MIDDLEWARE!r} after the one of authentication; until then everybody is a signed-out stranger"
         messages.append(checks.Warning("Nightlight's middleware is missing", hint=hint, id="nightlight.W002"))
-    if values.get("RELATIONS") and not values.get("RELATION_KEYS"):
+    if values.get("RELATIONS") and not (values.get("RELATION_KEYS") or values.get("RELATION_KEYS_FILE")):
         hint = "The service counts no relation without a proof"
         messages.append(
             checks.Warning("NIGHTLIGHT has RELATIONS, and no RELATION_KEYS", hint=hint, id="nightlight.W003")

@@ -4,7 +4,7 @@
 ``URL``               of the service
 ``TOKEN``             the bearer token, or a function that returns it
 ``TOKEN_FILE``        a file that holds it, read for each call: a renewed token counts at once
-``RELATION_KEYS``     the ring that relation proofs are made with (``r1:base64``)
+``RELATION_KEYS``     the ring that relation proofs are made with (``r1:base64``); or ``RELATION_KEYS_FILE``
 ``DECLARE``           ``DECLARE(instance) -> AccountDeclaration``: what the platform says of the account
 ``VIEWER``            ``VIEWER(request) -> str | None``: who looks; by default the primary key of ``request.user``
 ``VIEWER_WORD``       ``VIEWER_WORD(request) -> str``: what is assured of them; by default ``unverified``
@@ -42,7 +42,18 @@ NAME = "NIGHTLIGHT"
 MAX_UPLOAD_BYTES = 20_000_000
 FUNCTIONS = ("DECLARE", "VIEWER", "VIEWER_WORD", "RELATIONS", "ALT")
 KNOWN = frozenset(
-    {"URL", "TOKEN", "TOKEN_FILE", "RELATION_KEYS", "CONTEXT", "BUDGET_S", "MAX_UPLOAD_BYTES", "KEEP_UNSENT", "OPTIONS"}
+    {
+        "URL",
+        "TOKEN",
+        "TOKEN_FILE",
+        "RELATION_KEYS",
+        "RELATION_KEYS_FILE",
+        "CONTEXT",
+        "BUDGET_S",
+        "MAX_UPLOAD_BYTES",
+        "KEEP_UNSENT",
+        "OPTIONS",
+    }
     | set(FUNCTIONS)
 )
 SIGNED_OUT = "signed_out"
@@ -131,7 +142,7 @@ def new_client() -> NightlightClient:
     return NightlightClient(
         values["URL"],
         token=_token(values),
-        relation_keys=values.get("RELATION_KEYS"),
+        relation_keys=_relation_keys(values),
         budget_s=values.get("BUDGET_S", 1.0),
         options=values.get("OPTIONS") or HttpOptions(),
     )
@@ -152,6 +163,18 @@ def _token(values: Mapping[str, Any]) -> str | Callable[[], str]:
         raise ClientMisconfigured("NIGHTLIGHT has no TOKEN and no TOKEN_FILE")
     token: str | Callable[[], str] = values["TOKEN"]
     return token
+
+
+def _relation_keys(values: Mapping[str, Any]) -> Any:
+    path = values.get("RELATION_KEYS_FILE")
+    if not path:
+        return values.get("RELATION_KEYS")
+    if values.get("RELATION_KEYS"):
+        raise ClientMisconfigured("NIGHTLIGHT has both RELATION_KEYS and RELATION_KEYS_FILE: one of them is enough")
+    try:
+        return Path(path).read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise ClientMisconfigured(f"NIGHTLIGHT['RELATION_KEYS_FILE'] cannot be read: {type(error).__name__}") from error
 
 
 def _declare_nothing(_: object) -> AccountDeclaration:

@@ -98,7 +98,6 @@ class NightlightImageField(OwnedField):
         """Take what a FileField takes; ``storage`` and ``upload_to`` are this field's own."""
         self.owner = owner
         options.update(storage=NightlightStorage(), upload_to="")
-        options.setdefault("max_length", KEY_CHARS)
         super().__init__(verbose_name, name, **options)
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
@@ -108,7 +107,6 @@ class NightlightImageField(OwnedField):
             options.pop(own, None)
         if self.owner is not None:
             options["owner"] = self.owner
-        options["max_length"] = self.max_length
         return name, path, args, options
 
     def formfield(self, **options: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -44,7 +44,7 @@ class NightlightImageFormField(forms.FileField):
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         """Return the attributes of the input."""
-        return dict(super().widget_attrs(widget), accept=_ACCEPT)
+        return cast("dict[str, Any]", super().widget_attrs(widget) | {"accept": _ACCEPT})
 
 
 class PictureWidget(forms.ClearableFileInput):

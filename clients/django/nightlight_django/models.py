@@ -41,7 +41,7 @@ class UploadedPicture(models.Model):
     model = models.CharField(max_length=100, help_text="app_label.model")
     object_pk = models.CharField(max_length=255)
     field = models.CharField(max_length=100)
-    previous = models.CharField(max_length=32, blank=True, help_text="the key of the picture before this one")
+    previous = models.CharField(max_length=255, blank=True, help_text="the key of the picture before this one")
     image_id = models.CharField(max_length=32, blank=True)
     state = models.CharField(max_length=16, choices=_STATES, default=PictureState.UNSENT)
     reason = models.CharField(max_length=1000, blank=True)

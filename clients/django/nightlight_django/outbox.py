@@ -13,6 +13,7 @@ Whatever could not be sent stays as a row, and ``manage.py nightlight_sync`` sen
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
@@ -32,6 +33,7 @@ _LOG = logging.getLogger("nightlight_django")
 # What the service says of a picture that it will not take: the next attempt would be answered alike.
 _REFUSALS = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, 422})
 _MOST_CHARS = 1000
+_KEY = re.compile("[0-9a-f]{32}")
 
 
 def note_upload(instance: Any, field_name: str, profile_id: str, key: str, previous: str, using: str) -> None:
@@ -91,8 +93,8 @@ def refuse(picture: UploadedPicture, reason: str, using: str, state: str = Pictu
     with transaction.atomic(using=using):
         rows.update(state=state, reason=reason[:_MOST_CHARS], content=None)
         earlier = picture.previous
-        if earlier and not UploadedPicture.objects.using(using).filter(key=earlier).exists():
-            earlier = ""
+        if _KEY.fullmatch(earlier) and not UploadedPicture.objects.using(using).filter(key=earlier).exists():
+            earlier = ""  # erased meanwhile
         if (objects := _objects(picture, using)) is not None:
             objects.filter(**{picture.field: picture.key}).update(**{picture.field: earlier})
     return state

@@ -238,3 +238,39 @@ def settings():
     from django.conf import settings
 
     return settings
+
+
+def test_pictures_that_a_site_had_before_are_sent_and_their_files_go(member, django_nightlight, tmp_path):
+    from django.core.files.storage import default_storage
+
+    ada, eve = member("ada"), member("eve")
+    with override_settings(MEDIA_ROOT=str(tmp_path)):
+        name = default_storage.save("pictures/ada.png", picture())
+        Member.objects.filter(pk=ada.pk).update(picture=name)
+        Member.objects.filter(pk=eve.pk).update(picture="pictures/lost.png")
+        assert django_nightlight.shown(Member.objects.get(pk=ada.pk).picture.url).tier == "placeholder"
+        with pytest.raises(SystemExit):  # a file is lost
+            call_command("nightlight_import", "django_site.Member", "--delete", verbosity=0)
+        assert [profile for profile, _ in live(django_nightlight)] == [str(ada.pk)]
+        assert not (tmp_path / "pictures/ada.png").exists()
+        with django_nightlight.outage():
+            name = default_storage.save("pictures/eve.png", picture(OTHER))
+            Member.objects.filter(pk=eve.pk).update(picture=name)
+            with pytest.raises(SystemExit):
+                call_command("nightlight_import", "django_site.Member", "--delete", verbosity=0)
+        assert (tmp_path / "pictures/eve.png").exists()
+        assert sync()
+        assert len(live(django_nightlight)) == 2
+
+
+def test_a_refused_file_of_before_keeps_its_name(member, django_nightlight, tmp_path):
+    from django.core.files.storage import default_storage
+
+    ada = member("ada")
+    with override_settings(MEDIA_ROOT=str(tmp_path)):
+        name = default_storage.save("pictures/ada.svg", picture(b"<svg/>"))
+        Member.objects.filter(pk=ada.pk).update(picture=name)
+        with pytest.raises(SystemExit):
+            call_command("nightlight_import", "django_site.Member", verbosity=0)
+    assert Member.objects.get().picture.name == name
+    assert live(django_nightlight) == set()

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ("field", models.CharField(max_length=100)),
                 (
                     "previous",
-                    models.CharField(blank=True, help_text="the key of the picture before this one", max_length=32),
+                    models.CharField(blank=True, help_text="the key of the picture before this one", max_length=255),
                 ),
                 ("image_id", models.CharField(blank=True, max_length=32)),
                 (

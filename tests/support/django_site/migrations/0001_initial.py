@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             name="Club",
             fields=[
                 ("slug", models.CharField(max_length=300, primary_key=True, serialize=False)),
-                ("picture", nightlight_django.fields.NightlightImageField(blank=True, max_length=32)),
+                ("picture", nightlight_django.fields.NightlightImageField(blank=True)),
             ],
         ),
         migrations.CreateModel(
@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                 ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
                 ("age_band", models.CharField(default="unknown", max_length=20)),
-                ("picture", nightlight_django.fields.NightlightImageField(blank=True, max_length=32)),
+                ("picture", nightlight_django.fields.NightlightImageField(blank=True)),
                 ("friends", models.ManyToManyField(blank=True, to=settings.AUTH_USER_MODEL)),
                 (
                     "groups",
@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
             name="Page",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("banner", nightlight_django.fields.NightlightImageField(blank=True, max_length=32, owner="member")),
+                ("banner", nightlight_django.fields.NightlightImageField(blank=True, owner="member")),
                 (
                     "member",
                     models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL),
