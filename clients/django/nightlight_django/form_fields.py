@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -44,7 +44,9 @@ class NightlightImageFormField(forms.FileField):
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         """Return the attributes of the input."""
-        return cast("dict[str, Any]", super().widget_attrs(widget) | {"accept": _ACCEPT})
+        attributes: dict[str, Any] = {"accept": _ACCEPT}
+        attributes.update(super().widget_attrs(widget))
+        return attributes
 
 
 class PictureWidget(forms.ClearableFileInput):

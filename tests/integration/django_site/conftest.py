@@ -3,8 +3,10 @@ import os
 import django
 import pytest
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.support.django_site.settings")
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.support.django_site.settings"
 django.setup()
+# Celery looks for it too: a worker that a test starts is no part of the site.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.core.management import call_command  # noqa: E402 - the settings come first
 from django.db import connections  # noqa: E402
