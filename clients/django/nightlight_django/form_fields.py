@@ -59,7 +59,7 @@ class PictureWidget(forms.ClearableFileInput):
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         """Return what the template shows: the upload's key is no name for people."""
-        context = super().get_context(name, value, attrs)
+        context: dict[str, Any] = super().get_context(name, value, attrs)
         context["widget"]["value"] = "the picture" if context["widget"]["value"] else None
         return context
 
