@@ -52,13 +52,13 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): infra/requirements/dev.txt pyproject.toml clients/python/pyproject.toml
+$(STAMP): infra/requirements/dev.txt pyproject.toml clients/python/pyproject.toml clients/django/pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "making $(VENV) with $$($(PYTHON) --version) ..."
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --only-binary :all: --no-deps --require-hashes -r infra/requirements/dev.txt
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable .
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable clients/django --editable .
 	@touch $@
 
 demo: setup

@@ -24,9 +24,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("clients/python/nightlight_core", "clients/python/nightlight_client", "nightlight", "service", "workers")
+PACKAGES = (
+    "clients/python/nightlight_core", "clients/python/nightlight_client", "clients/django/nightlight_django",
+    "nightlight", "service", "workers",
+)  # fmt: skip
 # Where no name of any kind may say nothing: local variables, parameters, attributes and private functions included.
-READ = ("clients/python", "nightlight", "service", "workers", "tests", "bench", "docs", "infra")
+READ = ("clients/python", "clients/django", "nightlight", "service", "workers", "tests", "bench", "docs", "infra")
 
 # Words of which no public name may be made, and the word that takes their place.
 PRIVATE = {
@@ -52,6 +55,8 @@ ALLOWED = {
     "hidden": "a choice of the policy's vocabulary",
     "mark_published": "an act, of the outbox's",
 }
+# Names that Django looks for: classes inside others, and modules.
+PRESCRIBED = {"Meta", "Command", "apps"}
 _ROUTE = {"get", "put", "post", "delete", "head", "patch"}
 _LOG = {"debug", "info", "warning", "error", "exception"}
 _EVENT = re.compile(r"[a-z_]+\.[a-z_.]+")
@@ -197,7 +202,7 @@ def faults(listed: list[Name]) -> list[str]:
 def _classes_twice(listed: list[Name]) -> list[str]:
     places = defaultdict(list)
     for entry in listed:
-        if entry.kind == "class":
+        if entry.kind == "class" and entry.name not in PRESCRIBED:
             places[entry.name].append(entry.where)
     return [f"class {name} is defined {len(at)} times: {', '.join(at)}" for name, at in places.items() if len(at) > 1]
 
@@ -206,7 +211,7 @@ def _alike(listed: list[Name]) -> list[str]:
     """Return modules whose names differ by one letter: added, left out or another."""
     modules = defaultdict(list)
     for entry in listed:
-        if entry.kind == "module":
+        if entry.kind == "module" and entry.name.rsplit(".", 1)[-1] not in PRESCRIBED:
             modules[entry.name.rsplit(".", 1)[-1]].append(entry.name)
     stems = sorted(modules)
     return [

@@ -1,0 +1,1 @@
+"""A small social site in Django: its members have protected pictures."""
