@@ -39,7 +39,8 @@ def make_app(settings: Settings) -> Celery:
     """
     url = _broker_url(settings)
     queue_transport.register()
-    app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
+    # Without fixups: Celery's own would load the site of a DJANGO_SETTINGS_MODULE that this process inherits.
+    app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True, fixups=set())
     app.conf.update(_configuration(settings, quorum=url.startswith(_AMQP)))
     lane_places.limit_places(
         app, {_queue(settings, lane): places_ for lane, places_ in lane_places.places_by_lane(settings.worker).items()}

@@ -54,8 +54,8 @@ def test_its_decisions_are_those_of_the_table(program, served, monkeypatch):
         served.base_url, served._token, golden.RELATION_KEYS, question,
         viewer_id=golden.VIEWER, placeholder=PLACEHOLDER, budget_s=HANG_S,
     )  # fmt: skip
-    found = [[item["url"].removeprefix(golden.ORIGIN).split("?")[0], item["capture"]] for item in decided]
-    assert found == [[url.split("?")[0], capture] for url, _, capture in peers["answers"][:count]]
+    answers = [[item["url"].removeprefix(golden.ORIGIN).split("?")[0], item["capture"]] for item in decided]
+    assert answers == [[url.split("?")[0], capture] for url, _, capture in peers["answers"][:count]]
     assert not any(item["fallback"] for item in decided)
 
 

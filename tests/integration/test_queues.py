@@ -150,3 +150,11 @@ def test_a_queue_with_other_arguments_is_left_as_it_is_and_published_to(rabbitmq
     refused = [line["detail"].split(":")[0] for line in lines if line["event"] == "queue.not_declared"]
     assert refused == [f"{rabbitmq.name}.{lane}" for lane in LANES]
     assert rabbitmq.waiting() == {**dict.fromkeys(LANES, 1), "dead": 0}
+
+
+def test_a_worker_of_a_shell_of_django_loads_no_site(monkeypatch):
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no.such.site")
+    monkeypatch.setenv("NIGHTLIGHT_QUEUE_BROKER_URL", "amqp://127.0.0.1:1")
+    app = make_app(Settings())
+    app.loader.import_default_modules()
+    app.close()
