@@ -23,6 +23,7 @@ class CallerAnswer(BaseModel):
     relation_keys: list[str] = Field(
         description="Fingerprints of the keys that relation proofs are checked with, each with the key's id."
     )
+    leeway_s: int = Field(description="How far ahead the clock of whoever signs relation proofs may be, in seconds.")
 
 
 @router.get("")
@@ -30,10 +31,11 @@ class CallerAnswer(BaseModel):
 def who(request: Request) -> CallerAnswer:
     """Say who calls, by the token. Any good token opens this route, and no other is needed to try an address."""
     named = caller(request)
-    keys = services(request).decisions.engine.relations.keys
+    relations = services(request).decisions.engine.relations
     return CallerAnswer(
         subject=named.subject,
         scopes=sorted(named.scopes),
         now=time.time(),
-        relation_keys=sorted(fingerprint(key_id, key) for key_id, key in keys.items()),
+        relation_keys=sorted(fingerprint(key_id, key) for key_id, key in relations.keys.items()),
+        leeway_s=relations.leeway_s,
     )

@@ -2,7 +2,11 @@
 
 import asyncio
 import base64
+import json
+import math
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -24,8 +28,10 @@ from nightlight_client import (
 )
 from nightlight_client import base_client as client_module
 from nightlight_client.local_client import LocalClient, Terms
+from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.support import golden
 from tests.support.jwks_server import JwksServer
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -179,3 +185,133 @@ def test_both_ways_to_decide_refuse_alike(over_http):
                     )
                 )
             assert refusals[0] == refusals[1]
+
+
+def test_a_proxy_is_told_who_may_use_it(call, over_http, token):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Named) as server:
+        server.daemon_threads = True
+        server.named = []
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        proxy = f"http://me:p%40ss@127.0.0.1:{server.server_port}"
+        with pytest.raises(NotNightlight):
+            call(over_http[0].base_url, "check", token=token, options=HttpOptions(proxy=proxy))
+        server.shutdown()
+    assert server.named == ["Basic " + base64.b64encode(b"me:p@ss").decode()]
+
+
+class _Named(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.named.append(self.headers["proxy-authorization"])
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("off_s", [-3600, 3600, math.nan])
+def test_a_clock_that_is_far_off_is_refused(call, over_http, token, monkeypatch, off_s):
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(time=lambda: time.time() + off_s))
+    with pytest.raises(ClientMisconfigured, match="relation proofs do not count"):
+        call(over_http[0].base_url, "check", token=token, relation_keys=golden.RELATION_KEYS)
+
+
+def test_certificates_that_cannot_be_read_are_said_so(call, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    with pytest.raises(ClientMisconfigured, match="SSL_CERT_FILE"):
+        call("https://127.0.0.1:9", "check")
+
+
+class _Drips(BaseHTTPRequestHandler):
+    """Sends one byte at a time, of the head or of the body, until the test ends."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.server.after_head:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        else:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        try:
+            while not self.server.end.wait(0.05):
+                self.wfile.write(b"x")
+        except OSError:
+            pass
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("after_head", [False, True])
+def test_a_server_that_drips_holds_no_call_beyond_its_budget(call, after_head):
+    """It drips until the test ends: without a bound on the whole attempt, the call would not come back."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Drips) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        server.end, server.after_head = threading.Event(), after_head
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        (decision,) = call(url, "decide", "peer", "list", [("p", "stranger")], budget_s=0.3)
+        assert decision.fallback
+        server.end.set()
+        server.shutdown()
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Answers a question with the viewer's own name, after a while."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        time.sleep(0.02)
+        item = {"profile_id": "p", "url": body["viewer_id"], "expires_at": 1, "blurhash": "b", "capture": "allow"}
+        data = json.dumps({"items": [item]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_processes_that_were_forked_do_not_get_each_others_answers(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        program = tmp_path / "program.py"
+        program.write_text(FORKS)
+        done = subprocess.run(
+            [sys.executable, program, url], check=False, capture_output=True, timeout=HANG_S, text=True
+        )
+        server.shutdown()
+    assert (done.returncode, done.stdout) == (0, "1000\n"), done.stderr
+
+
+FORKS = """
+import os, sys
+from nightlight_client import NightlightClient
+
+client = NightlightClient(sys.argv[1], token="t", budget_s=300.0)
+client.decide("peer", "list", [("p", "stranger")], viewer_id="before")
+good = 0
+children = []
+for number in range(4):
+    child = os.fork()
+    if child == 0:
+        answers = [client.decide("peer", "list", [("p", "stranger")], viewer_id=f"v{number}")[0].url for _ in range(25)]
+        os._exit(answers.count(f"v{number}"))
+    children.append(child)
+for child in children:
+    good += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(good * 10)
+"""
+
+
+def test_a_fallbacks_picture_needs_no_network(call):
+    (decision,) = call("http://127.0.0.1:9", "decide", "peer", "list", [("p", "stranger")], budget_s=0.05)
+    answer = call("http://127.0.0.1:9", "fetch", decision.url)
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/webp")
+    assert answer.content == placeholder_bytes()

@@ -31,13 +31,14 @@ from nightlight_client.requests import (
     traces,
 )
 from nightlight_client.urllib3_transport import SyncTransport
-from nightlight_core.decisions.relation_proofs import LEEWAY_S
 from nightlight_core.live_files import fingerprint
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _AGENT = "nightlight-client"
+# A clock that is further behind gives proofs that are soon over, and counts after a revocation that much later.
+_MOST_BEHIND_S = 60.0
 TransportT = TypeVar("TransportT", SyncTransport, AsyncTransport)
 
 
@@ -117,6 +118,11 @@ class BaseClient(Generic[TransportT]):
         self._relation_keys = key_map(relation_keys)
         self._viewer_id = None if viewer_id is None else paths.part("viewer_id", viewer_id)
         self._budget_s = checked_budget(budget_s)
+
+    @property
+    def viewer_id(self) -> str | None:
+        """Return who looks where a call names nobody else."""
+        return self._viewer_id
 
     @Call
     def check(self, *scopes: str) -> Steps[TokenInfo]:
@@ -248,7 +254,9 @@ class BaseClient(Generic[TransportT]):
         raise NotImplementedError
 
     def _exchange(self, request: Request[T], operation: str, budget_s: float | None = None) -> Steps[T]:
-        return self._conduct.exchange(request, self._budget_s if budget_s is None else budget_s, operation)
+        return self._conduct.exchange(
+            request, self._budget_s if budget_s is None else checked_budget(budget_s), operation
+        )
 
     def _question(
         self,
@@ -258,7 +266,7 @@ class BaseClient(Generic[TransportT]):
         viewer_id: str | None,
         **more: str | None,
     ) -> dict[str, Any]:
-        viewer_id, keys = viewer_id or self._viewer_id, self._relation_keys
+        viewer_id, keys = self._viewer_id if viewer_id is None else viewer_id, self._relation_keys
         return decisions.question(viewer, context, items, viewer_id=viewer_id, relation_keys=keys, **more)
 
     def _check_proofs(self, caller: TokenInfo) -> None:
@@ -268,8 +276,10 @@ class BaseClient(Generic[TransportT]):
         if fingerprint(key_id, key) not in caller.relation_keys:
             raise ClientMisconfigured(f"the service checks relation proofs with another key '{key_id}', or with none")
         ahead_s = time.time() - caller.now
-        if ahead_s > LEEWAY_S:
-            raise ClientMisconfigured(f"this clock is {ahead_s:.0f} s ahead of the service's: no relation proof counts")
+        if not -_MOST_BEHIND_S <= ahead_s <= caller.leeway_s:  # nor is it so for what is no number
+            raise ClientMisconfigured(
+                f"this clock is {ahead_s:.0f} s ahead of the service's: relation proofs do not count"
+            )
 
     def _headers(self, attempt: HttpAttempt) -> dict[str, str]:
         return {"User-Agent": _AGENT, "Authorization": f"Bearer {self._token()}", **attempt.request.headers}

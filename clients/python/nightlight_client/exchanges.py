@@ -8,13 +8,14 @@ came instead), and returns what the caller gets. ``NightlightClient`` takes the 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightlight_client.errors import Problem, ServiceUnreachable, StillPending
+from nightlight_client.errors import ClientMisconfigured, Problem, ServiceUnreachable, StillPending
 from nightlight_client.models import Export, Image, TakedownNotice, Trace
 from nightlight_client.options import CallReport, HttpOptions
 from nightlight_client.requests.http_request import Request, Retry
@@ -137,10 +138,15 @@ class Conduct:
 
         What may be otherwise the next time, such as an outage, is no end of it while there is time.
         """
+        if not math.isfinite(timeout_s):
+            raise ClientMisconfigured("timeout_s is a time in seconds")
         budget = Budget(timeout_s)
+        bounded = replace(request, retry=Retry.NEVER_WITHIN_BUDGET)
         while True:
             try:
-                state = yield from self.exchange(request, timeout_s, operation)
+                state = yield from self.exchange(
+                    bounded, min(max(budget.left, _POLL_S), self.options.step_s), operation
+                )
             except (Problem, ServiceUnreachable) as error:
                 if not error.retryable or budget.left < 0:
                     raise
@@ -149,7 +155,8 @@ class Conduct:
                     return state
             if budget.left < 0:
                 raise StillPending(f"{what} is still pending after {timeout_s:.0f} s")
-            yield Pause(min(max(_POLL_S, budget.spent * _POLL_SHARE), _MOST_POLL_S))
+            pause = min(max(_POLL_S, budget.spent * _POLL_SHARE), _MOST_POLL_S)
+            yield Pause(min(pause, max(budget.left, 0.0)))
 
     def _sent(self, request: Request[T], budget_s: float, trip: Trip) -> Steps[T]:
         if request.retry is Retry.WITHIN_BUDGET:

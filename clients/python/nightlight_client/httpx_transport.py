@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,8 @@ from nightlight_client.errors import NotNightlight, ServiceUnreachable
 from nightlight_client.failures import kind_of_network_error
 from nightlight_client.options import HttpOptions
 from nightlight_client.requests.http_request import MOST_BYTES
-from nightlight_client.responses import Response
-from nightlight_client.trust import trusted
+from nightlight_client.responses import Response, inline_picture, is_plain
+from nightlight_client.trust import public, trusted
 
 if TYPE_CHECKING:
     import httpx
@@ -27,6 +28,7 @@ class AsyncTransport:
         """Open nothing yet."""
         self._base_url, self._options = base_url, options
         self._http: httpx.AsyncClient | None = None
+        self._opened_in: tuple[int, object] | None = None
         self._closed = False
 
     async def send(self, attempt: HttpAttempt, headers: Mapping[str, str]) -> Response:
@@ -38,7 +40,7 @@ class AsyncTransport:
         sent = http.build_request(
             request.method,
             request.target,
-            headers={**self._options.headers, **headers, **described},
+            headers={"Accept-Encoding": "identity", **self._options.headers, **headers, **described},
             timeout=self._timeouts(attempt.seconds),
             content=body if body is None or isinstance(body, bytes) else _piecewise(body),
         )
@@ -49,12 +51,16 @@ class AsyncTransport:
             raise ServiceUnreachable("timeout", _LATE) from error
 
     async def fetch(self, url: str) -> Response:
-        """Fetch a picture as a viewer would: without a token, on a connection of its own."""
+        """Fetch a picture as a viewer would: without a token and a certificate, on a connection of its own."""
         import httpx
 
-        timeout, verify = self._timeouts(None), trusted(self._options, url) or False
-        async with httpx.AsyncClient(timeout=timeout, verify=verify, trust_env=False) as viewer:
-            return await _read(viewer, viewer.build_request("GET", url), MOST_BYTES)
+        inline = inline_picture(url)
+        if inline is not None:
+            return inline
+        timeout, verify = self._timeouts(None), public(url) or False
+        async with httpx.AsyncClient(timeout=timeout, verify=verify, proxy=self._proxy(), trust_env=False) as viewer:
+            request = viewer.build_request("GET", url, headers={"Accept-Encoding": "identity"})
+            return await _read(viewer, request, MOST_BYTES)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -63,21 +69,31 @@ class AsyncTransport:
             await self._http.aclose()
 
     def _opened(self) -> httpx.AsyncClient:
-        """Return the pool; raises RuntimeError once it is closed."""
+        """Return the pool of this process and event loop; raises RuntimeError once it is closed."""
+        import asyncio
+
         if self._closed:
             raise RuntimeError(_CLOSED)
-        if self._http is None:
+        here = os.getpid(), asyncio.get_running_loop()
+        if self._http is None or self._opened_in != here:  # connections belong to one process, and to one loop
             import httpx
 
             connections = self._options.connections
             self._http = httpx.AsyncClient(
                 base_url=self._base_url,
-                verify=trusted(self._options, self._base_url, self._options.proxy) or False,  # False: no TLS is spoken
-                proxy=self._options.proxy,
+                verify=trusted(self._options, self._base_url) or False,  # False: no TLS is spoken
+                proxy=self._proxy(),
                 trust_env=False,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=connections),
             )
+            self._opened_in = here
         return self._http
+
+    def _proxy(self) -> httpx.Proxy | None:
+        import httpx
+
+        proxy = self._options.proxy
+        return httpx.Proxy(proxy, ssl_context=trusted(self._options, proxy)) if proxy else None
 
     def _timeouts(self, seconds: float | None) -> httpx.Timeout:
         """Return how long each step of an attempt may take: ``seconds``, or as the options say where None."""
@@ -95,10 +111,12 @@ async def _read(http: httpx.AsyncClient, request: httpx.Request, most_bytes: int
         answer = await http.send(request, stream=True)
         try:
             body = bytearray()
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():
                 body += piece
                 if len(body) > most_bytes:
                     raise NotNightlight(answer.status_code, f"{answer.status_code} with more than {most_bytes:,} bytes")
+            if not is_plain(answer.headers.get("content-encoding")):
+                raise NotNightlight(answer.status_code, f"{answer.status_code} in an encoding that was not asked for")
         finally:
             await answer.aclose()
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -145,6 +145,7 @@ class LocalClient:
         that change. Raises Problem for a viewer or context that is no word of the policy's vocabulary or for too many
         items, and InvalidId for a viewer or network that the service would refuse.
         """
+        viewer_id = self._client.viewer_id if viewer_id is None else viewer_id
         for name, value in (("viewer_id", viewer_id), ("network", network)):
             if value is not None:
                 part(name, value)

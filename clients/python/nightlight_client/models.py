@@ -63,13 +63,15 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 class TokenInfo(_Answer):
     """Who this client is to the service: the token's subject and scopes, and the service's time (Unix seconds).
 
-    ``relation_keys`` are fingerprints of the keys that it checks relation proofs with.
+    ``relation_keys`` are fingerprints of the keys that it checks relation proofs with, and ``leeway_s`` is how far
+    ahead the clock of whoever signs them may be.
     """
 
     subject: str
     scopes: list[str]
     now: float
     relation_keys: list[str]
+    leeway_s: int
 
 
 @dataclass(frozen=True, slots=True)

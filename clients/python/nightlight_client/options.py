@@ -35,11 +35,11 @@ _LONGEST_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """One call that ended, for the platform's own metrics: nothing in it says who was asked about, or by whom.
+    """One request that ended, for the platform's own metrics: nothing in it says who was asked about, or by whom.
 
-    ``operation`` is the method's name. ``outcome`` is ``ok``, ``fallback`` (placeholders for want of an answer), the
-    code of a Problem, the kind of a failure, or ``error`` for an exception of the caller's own. ``status`` is that of
-    the last answer, 0 if none came; ``seconds`` are those of the whole call with its ``attempts``.
+    ``operation`` is the method's name; one that waits asks several times. ``outcome`` is ``ok``, ``fallback``
+    (placeholders for want of an answer), the code of a Problem, the kind of a failure, or ``error`` for an exception of
+    the caller's own. ``status`` is that of the last answer, 0 if none came. ``seconds`` are those of all ``attempts``.
     """
 
     operation: str
@@ -70,7 +70,7 @@ class HttpOptions:
     those of certifi, or of ``SSL_CERT_FILE``. ``connections`` are kept open. ``connect_s`` and ``step_s`` bound each
     connection, and each wait for further bytes, of calls without a budget. ``first_pause_s`` is the mean pause before
     the second attempt at a decision, which doubles with each; ``most_attempts`` bounds their number within the budget.
-    ``on_call`` is told of every call as it ends, in the thread or task of its caller; what it raises is logged.
+    ``on_call`` is told of every request as it ends, in the thread or task of its caller; what it raises is logged.
     ``carrier`` takes the place of HTTP.
     """
 

@@ -59,6 +59,13 @@ def item_id(value: object) -> str:
     return value
 
 
+def relation(value: object) -> str:
+    """Return the relation of a question; raise InvalidId for what can be no word of a policy."""
+    if not isinstance(value, str) or not value.isprintable() or not _encodes(value or "-"):
+        raise InvalidId("relation", "a relation is a word of the policy")
+    return value
+
+
 def idempotency(key: object) -> dict[str, str]:
     """Return the header of an idempotency key, if there is one; raise InvalidId if no header can carry it."""
     if key is None:

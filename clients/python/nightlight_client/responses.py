@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from nightlight_client.models import DeclaredProfile, Export, Image, NoticeRevie
 
 Answer = TypeVar("Answer", TokenInfo, DeclaredProfile, Image, Trace, Export, TakedownNotice, NoticeReview)
 
+# Of a problem's texts so many characters are kept.
+_MOST_CODE, _MOST_DETAIL = 100, 2_000
 # The header of a change's consistency token, as ``Response.headers`` has it.
 _CONSISTENCY = "nightlight-consistency"
 
@@ -42,7 +45,23 @@ class Response:
 
     def json(self) -> Any:
         """Return the content as JSON; raises ValueError if it is none."""
-        return json.loads(self.content)
+        try:
+            return json.loads(self.content)
+        except RecursionError as error:
+            raise ValueError("the content is nested too deeply") from error
+
+
+def is_plain(encoding: str | None) -> bool:
+    """Return whether an answer's Content-Encoding says that it is as it is."""
+    return encoding is None or encoding.strip().lower() in {"", "identity"}
+
+
+def inline_picture(url: str) -> Response | None:
+    """Return the picture of a ``data:`` URL, as decisions have it where no service answers; None for another URL."""
+    kind, separator, encoded = url.partition(";base64,")
+    if not separator or not kind.startswith("data:"):
+        return None
+    return Response(HTTPStatus.OK, base64.b64decode(encoded), {"content-type": kind.removeprefix("data:")})
 
 
 class AskAgain(Exception):  # noqa: N818 - it says what to do, and never reaches a caller
@@ -66,7 +85,10 @@ def raise_for(response: Response) -> None:
     if busy and not isinstance(body, dict):  # what stands before the service says so
         raise Problem(response.status, "http", response.phrase)
     if isinstance(body, dict) and ("code" in body or busy):
-        code, detail = str(body.get("code", "http")), str(body.get("detail", response.phrase))
+        code, detail = (
+            str(body.get("code", "http"))[:_MOST_CODE],
+            str(body.get("detail", response.phrase))[:_MOST_DETAIL],
+        )
         raise Problem(response.status, code, detail, Problem.errors_in(body))
     raise NotNightlight(response.status, f"{response.description}, no answer of Nightlight's")
 

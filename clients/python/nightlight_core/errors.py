@@ -33,7 +33,7 @@ where its class ``tells``. ``str(error)`` is for the operator, in the log.
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class NightlightError(Exception):
@@ -60,6 +60,17 @@ class NightlightError(Exception):
     def public_detail(self) -> str:
         """Return what a caller of the API is told."""
         return self.detail if self.tells and self.detail else self.public
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let an error reach another process as it is, whatever its constructor takes."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[NightlightError], args: tuple[Any, ...], state: dict[str, Any]) -> NightlightError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class BadRequest(NightlightError):

@@ -1539,6 +1539,11 @@ export interface components {
              * @description Fingerprints of the keys that relation proofs are checked with, each with the key's id.
              */
             relation_keys: string[];
+            /**
+             * Leeway S
+             * @description How far ahead the clock of whoever signs relation proofs may be, in seconds.
+             */
+            leeway_s: number;
         };
         /**
          * CanaryBody

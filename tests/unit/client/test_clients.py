@@ -34,7 +34,7 @@ PROFILE = {
     "profile_id": "p", "band": "adult", "assurance": "verified", "region": "eu", "choice": "everyone",
     "report_flag": "clear", "deactivated_at": None, "lapses_at": "t",
 }  # fmt: skip
-CALLER = {"subject": "s", "scopes": ["decide"], "now": 1.0, "relation_keys": []}
+CALLER = {"subject": "s", "scopes": ["decide"], "now": 1.0, "relation_keys": [], "leeway_s": 5}
 CALLS = {
     "decide": (["peer", "list", [("p", "stranger")]], {"network": "net"}, {"json": {"items": [DECISION]}}),
     "explain": (["peer", "list", [("p", "stranger")]], {"viewer_id": "v"}, ANY),

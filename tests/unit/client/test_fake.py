@@ -248,3 +248,82 @@ def test_the_readmes_test_passes_as_it_stands(tmp_path, monkeypatch):
     names = {}
     exec(program, names)
     names["test_a_stranger_sees_next_to_nothing"](FakeNightlight())
+
+
+def test_a_local_client_looks_as_its_client_does(fake_nightlight):
+    client = fake_nightlight.client(viewer_id="u-7")
+    client.declare("teen", band="age_13_15", assurance="verified", region="eu", choice="everyone")
+    client.upload("teen", JPEG)
+    client.block("teen", "u-7")
+    with LocalClient(client, fake_nightlight.publisher_keys, Terms(vouches=True, stale_s=60.0)) as local:
+        for decides in (client, local):
+            (decision,) = decides.decide("peer", "profile", [("teen", "connection")])
+            assert fake_nightlight.shown(decision).tier == "placeholder"
+            with pytest.raises(Problem):
+                decides.decide("peer", "profile", [("teen", "connection", None, "")])
+
+
+def test_a_url_shows_nothing_once_it_is_expired_or_without_its_signature():
+    now = [1_800_000_000.0]
+    fake = FakeNightlight(clock=lambda: now[0])
+    client = fake.client(viewer_id="u-7")
+    client.declare("teen", band="age_13_15", assurance="verified", region="eu")
+    client.upload("teen", JPEG)
+    (decision,) = client.decide("peer", "profile", [("teen", "stranger")])
+    with pytest.raises(LookupError):
+        fake.shown(decision.url.partition("?")[0])
+    now[0] = decision.expires_at + 1
+    with pytest.raises(LookupError):
+        fake.shown(decision)
+    assert client.fetch(decision.url).status == 404
+
+
+@pytest.mark.parametrize("token", ["banana", "-5", "0", "1.5", ""])
+def test_a_consistency_token_is_one_that_a_change_returned(client, token):
+    with pytest.raises(Problem) as refused:
+        client.decide("peer", "profile", [("teen", "stranger")], consistency=token)
+    assert refused.value.status == 422
+
+
+def test_a_change_that_is_not_there_yet_gives_placeholders(fake_nightlight, client):
+    (decision,) = client.decide("peer", "profile", [("teen", "self")], consistency="999999")
+    assert fake_nightlight.shown(decision).tier == "placeholder"
+
+
+def test_what_is_not_there_cannot_be_deleted(client):
+    image = client.upload("teen", JPEG)
+    client.delete_image(image.image_id)
+    client.delete_profile("grown")
+    for again in (lambda: client.delete_image(image.image_id), lambda: client.delete_profile("grown")):
+        with pytest.raises(Problem) as refused:
+            again()
+        assert refused.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("picture", "crop", "status"),
+    [(JPEG.ljust(64_000_001), None, 413), (JPEG, (-5, 0, 0, 9), 422), (b"RIFF....WAVE", None, 415), (b"", None, 422)],
+)
+def test_uploads_are_refused_as_the_service_refuses_them(client, picture, crop, status):
+    with pytest.raises(Problem) as refused:
+        client.upload("teen", picture, crop=crop)
+    assert refused.value.status == status
+
+
+def test_a_key_goes_with_its_picture_and_its_crop(client):
+    first = client.upload("teen", JPEG, idempotency_key="k", crop=(0, 0, 9, 9))
+    assert client.upload("teen", JPEG, idempotency_key="k", crop=(0, 0, 9, 9)).image_id == first.image_id
+    with pytest.raises(Problem):
+        client.upload("teen", JPEG, idempotency_key="k")
+    client.delete_image(first.image_id)
+    assert client.upload("teen", JPEG, idempotency_key="k").image_id != first.image_id
+
+
+def test_a_token_opens_what_its_scopes_say(fake_nightlight, client):
+    few = fake_nightlight.client(scopes=["decide"], viewer_id="u-7")
+    assert few.check("decide").scopes == ["decide"]
+    assert few.decide("peer", "profile", [("teen", "stranger")])
+    for call in (lambda: few.block("teen", "v"), lambda: few.check("relate"), lambda: few.explain("peer", "list", [])):
+        with pytest.raises(Problem) as refused:
+            call()
+        assert refused.value.status == 403

@@ -1,6 +1,7 @@
 """What a client is given: what cannot work is refused when it is made, and nothing of it is sent."""
 
 import base64
+import io
 import json
 import math
 
@@ -19,6 +20,7 @@ from nightlight_client import (
     ServiceUnreachable,
     StillPending,
 )
+from nightlight_client.multipart_body import Form, form_body
 from nightlight_client.options import key_map
 from nightlight_client.responses import Response, raise_for
 
@@ -216,3 +218,86 @@ def test_profiles_may_come_from_anything_that_can_be_iterated():
     client.views(name for name in ("p", "q"))
     assert carrier.sent[0][0].json["consistency"] == "17"
     assert carrier.sent[1][0].json == {"profile_ids": ["p", "q"]}
+
+
+@pytest.mark.parametrize("content", [b'{"items": ["x"]}', b'{"items": [null]}', b"[" * 200_000, b'{"items": [[]]}'])
+def test_an_answer_of_whatever_shape_is_the_placeholder_in_time(content):
+    client, _, _ = scripted(*[Response(200, content, {})] * 2, most_attempts=2)
+    assert client.decide("peer", "list", [("p", "stranger")])[0].fallback
+    assert client.failures.counts == {"not_nightlight": 2}
+
+
+def test_what_a_foreign_problem_says_is_kept_in_part():
+    with pytest.raises(Problem) as refused:
+        raise_for(Response(422, json.dumps({"code": "x" * 10**6, "detail": "y" * 10**6}).encode(), {}))
+    assert len(str(refused.value)) < 3_000
+
+
+@pytest.mark.parametrize("budget_s", [-1.0, math.nan, math.inf])
+def test_a_budget_of_one_call_is_a_time_too(budget_s):
+    client, carrier, _ = scripted()
+    with pytest.raises(ClientMisconfigured):
+        client.decide("peer", "list", [("p", "stranger")], budget_s=budget_s)
+    with pytest.raises(ClientMisconfigured):
+        client.wait("0" * 32, timeout_s=math.nan)
+    assert carrier.sent == []
+
+
+@pytest.mark.parametrize("relation", ["a\nb", 7, None, "\ud800"])
+def test_a_relation_is_a_word(relation):
+    client, carrier, _ = scripted()
+    with pytest.raises(InvalidId):
+        client.decide("peer", "list", [("p", relation)], viewer_id="v")
+    assert carrier.sent == []
+
+
+def test_what_is_given_is_sent_though_it_is_empty():
+    client, carrier, _ = scripted(GOOD)
+    client.decide("peer", "list", [("p", "stranger", None, "")], at_most="")
+    body = carrier.sent[0][0].json
+    assert (body["at_most"], body["items"][0]["at_most"]) == ("", "")
+    with pytest.raises(InvalidId):
+        client.decide("peer", "list", [("p", "stranger")], viewer_id="")
+
+
+def test_a_picture_is_bytes_or_a_file_of_bytes(tmp_path):
+    class Later:
+        async def read(self, _size=-1):
+            return b""
+
+    client, carrier, _ = scripted(*[Response(202, IMAGE % (b"0" * 32, b"pending"), {})] * 3)
+    for picture in (b"x", bytearray(b"x"), memoryview(b"x")):
+        client.upload("p", picture)
+        assert b"".join(carrier.sent[-1][0].content()[0]).count(b"\r\n\r\nx\r\n") == 1
+    (tmp_path / "text").write_bytes(b"\xe9" * 100)
+    with (tmp_path / "text").open(encoding="latin-1") as text:
+        for picture in (text, Later(), tmp_path / "text", 7, None):
+            with pytest.raises(ClientMisconfigured):
+                client.upload("p", picture)
+    for name in ('a"\r\nX-Evil: 1', "", "a b"):
+        with pytest.raises(ClientMisconfigured):
+            Form(name, b"x")
+        with pytest.raises(ClientMisconfigured):
+            Form("a", b"x", {name: "y"})
+
+
+class Grows(io.BytesIO):
+    def read(self, size=-1):
+        return super().read(size) or (self.more.pop() if self.more else b"")
+
+
+@pytest.mark.parametrize("more", [[b"and more"], []])
+def test_a_file_that_gives_another_length_than_it_said_breaks_off(more):
+    file = Grows(b"x" * 10)
+    file.more = more
+    pieces, headers = Form("picture", file) and form_body(Form("picture", file))
+    if more:
+        with pytest.raises(ClientMisconfigured):
+            b"".join(pieces)
+        return
+    assert len(b"".join(pieces)) == int(headers["Content-Length"])
+    file.seek(0)
+    pieces, _ = form_body(Form("picture", file))
+    file.truncate(3)
+    with pytest.raises(ClientMisconfigured):
+        b"".join(pieces)

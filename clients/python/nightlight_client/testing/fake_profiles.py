@@ -64,6 +64,7 @@ class FakeProfile:
     asserted_at: int
     report_flag: str = "clear"
     state: str = LIVE
+    deactivated_at: int | None = None
     canary: bool = False
     image: FakeImage | None = None
 

@@ -30,10 +30,12 @@ from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.decisions.url_signing import DAY_S
 from nightlight_core.errors import (
+    CorruptImage,
+    Forbidden,
     IdempotencyMismatch,
-    ImageRefused,
     InvalidInput,
     NotFound,
+    PayloadTooLarge,
     ProfileDeactivated,
     ProfileNotDeclared,
     UnsupportedFormat,
@@ -45,9 +47,16 @@ if TYPE_CHECKING:
     from nightlight_client.testing.fake_service import FakeNightlight
 
 PROBLEM_TYPE = "application/problem+json"
-_SCOPES = ("decide", "explain", "export", "ingest", "local", "policy", "relate", "report")
+SCOPES = (
+    "decide", "explain", "export", "hold", "import", "ingest", "local", "policy", "relate", "report", "review",
+    "search", "takedown", "trace",
+)  # fmt: skip
 # How files of the kinds that are accepted begin; AVIF and HEIC say theirs after four bytes.
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
+_MOST_BYTES = 64_000_000
+_CROP = re.compile(r"\d{1,5},\d{1,5},\d{1,5},\d{1,5}")
+_CONSISTENCY = re.compile(r"[1-9][0-9]{0,17}")
+_MOST_WORD, _MOST_PROOF = 32, 64
 _DECLARED = ("profile_id", "band", "assurance", "region", "choice", "report_flag")
 _BOX = re.compile(rb"....ftyp(avif|avis|heic|heix|mif1|msf1)", re.DOTALL)
 
@@ -56,9 +65,10 @@ Route = Callable[["FakeNightlight", "Request[Any]", Mapping[str, str], dict[str,
 
 def answer_to(fake: FakeNightlight, request: Request[Any], headers: Mapping[str, str]) -> Response:
     """Return the answer to a request; raises NightlightError for a refusal."""
-    for method, pattern, route in _ROUTES:
+    for method, pattern, scope, route in _ROUTES:
         parts = pattern.fullmatch(request.path)
         if method == request.method and parts:
+            _check_scope(headers, scope)
             return route(fake, request, headers, {name: unquote(part) for name, part in parts.groupdict().items()})
     detail = f"the fake has no {request.method} {request.path}: test this against a real service"
     raise Problem(HTTPStatus.NOT_IMPLEMENTED, "not_in_the_fake", detail)
@@ -75,6 +85,8 @@ def _declare(fake: FakeNightlight, request: Request[Any], _: Mapping[str, str], 
     now = int(fake.clock())
     if before is None:
         fake.profiles[profile_id] = profile = FakeProfile(profile_id, **body, asserted_at=now)
+        if profile_id in fake.erased:  # what was proved is of another
+            fake.proofs_revoked(profile_id)
     else:
         profile, was = before, (before.band, before.region, before.choice)
         own = [image for image in fake.images.values() if image.profile_id == profile_id]
@@ -92,13 +104,17 @@ def _declare(fake: FakeNightlight, request: Request[Any], _: Mapping[str, str], 
     }
     lapses_at = _moment(profile.asserted_at + ASSERTION_S)
     status = HTTPStatus.OK if before else HTTPStatus.CREATED
-    answer |= {"lapses_at": lapses_at, "deactivated_at": None if profile.state == LIVE else _moment(now)}
+    answer |= {
+        "lapses_at": lapses_at,
+        "deactivated_at": None if profile.deactivated_at is None else _moment(profile.deactivated_at),
+    }
     return _json(answer, status, fake.change(profile_id))
 
 
 def _delete(fake: FakeNightlight, _r: Request[Any], _h: Mapping[str, str], parts: dict[str, str]) -> Response:
-    profile_id = parts["profile_id"]
-    fake.profiles.pop(profile_id, None)
+    profile_id = _profile(fake, parts["profile_id"]).profile_id
+    del fake.profiles[profile_id]
+    fake.erased.add(profile_id)
     fake.blocked.pop(profile_id, None)
     fake.proofs_revoked(profile_id)
     for image in fake.images.values():
@@ -110,8 +126,10 @@ def _delete(fake: FakeNightlight, _r: Request[Any], _h: Mapping[str, str], parts
 
 def _deactivate(fake: FakeNightlight, request: Request[Any], _: Mapping[str, str], parts: dict[str, str]) -> Response:
     profile = _profile(fake, parts["profile_id"])
-    profile.state = DEACTIVATED if request.method == "PUT" else LIVE
-    if profile.state == DEACTIVATED:
+    if request.method == "DELETE":
+        profile.state, profile.deactivated_at = LIVE, None
+    elif profile.state == LIVE:
+        profile.state, profile.deactivated_at = DEACTIVATED, int(fake.clock())
         _rename(fake, profile)
     return _changed(fake, profile.profile_id)
 
@@ -160,25 +178,38 @@ def _upload(fake: FakeNightlight, request: Request[Any], headers: Mapping[str, s
         raise ProfileNotDeclared
     if profile.state != LIVE:
         raise ProfileDeactivated
-    given = request.form.content if request.form is not None else b""
-    picture = given if isinstance(given, bytes) else given.read()
-    if not picture:
-        raise ImageRefused("the file is empty")
-    if not picture.startswith(_MAGIC) and not _BOX.match(picture):
-        raise UnsupportedFormat
+    picture, crop = _form(request)
     key = profile.profile_id, headers.get("Idempotency-Key", "")
     earlier = fake.uploads.get(key) if key[1] else None
-    if earlier is not None:
-        if earlier[0] != picture:
+    if earlier is not None and fake.images[earlier[1]].state != DELETED:
+        if earlier[0] != (picture, crop):
             raise IdempotencyMismatch
         return _image_answer(fake.images[earlier[1]], HTTPStatus.ACCEPTED)
     image = FakeImage(secrets.token_hex(16), profile.profile_id, colour_of(picture), profile.asserted_band)
     fake.images[image.image_id] = image
-    fake.uploads[key] = picture, image.image_id
+    fake.uploads[key] = (picture, crop), image.image_id
     answer = _image_answer(image, HTTPStatus.ACCEPTED)
     if fake.settle:
         fake.finish(image.image_id)
     return answer
+
+
+def _form(request: Request[Any]) -> tuple[bytes, str]:
+    """Return the picture and the crop of an upload; raises as the service refuses them."""
+    form = request.form
+    given: Any = b"" if form is None else form.content
+    picture = given.read() if hasattr(given, "read") else bytes(given)
+    crop = "" if form is None else form.fields.get("crop", "")
+    if len(picture) > _MOST_BYTES:
+        raise PayloadTooLarge(f"an upload has at most {_MOST_BYTES:,} bytes")
+    if crop and not _CROP.fullmatch(crop):
+        raise InvalidInput("crop is left,top,width,height in pixels", pointer="/crop")
+    if not picture:
+        raise CorruptImage("the file is empty")
+    riff = picture.startswith(b"RIFF") and picture[8:12] == b"WEBP"
+    if not riff and not picture.startswith(_MAGIC) and not _BOX.match(picture):
+        raise UnsupportedFormat
+    return picture, crop
 
 
 def _image(fake: FakeNightlight, request: Request[Any], _: Mapping[str, str], parts: dict[str, str]) -> Response:
@@ -187,6 +218,8 @@ def _image(fake: FakeNightlight, request: Request[Any], _: Mapping[str, str], pa
         raise NotFound
     if request.method == "GET":
         return _image_answer(image, HTTPStatus.OK)
+    if image.state == DELETED:
+        raise NotFound
     image.state, image.paths = DELETED, {}
     profile = fake.profiles.get(image.profile_id)
     if profile is not None and profile.image is image:
@@ -196,7 +229,12 @@ def _image(fake: FakeNightlight, request: Request[Any], _: Mapping[str, str], pa
 
 
 def _decide(fake: FakeNightlight, request: Request[Any], _h: Mapping[str, str], _p: dict[str, str]) -> Response:
-    decisions = fake.engine.decide(fake.policy, _question(request), fake) or ()
+    question, token = _question(request), request.json.get("consistency")
+    if token is not None and not _CONSISTENCY.fullmatch(token):
+        raise InvalidInput("this is no consistency token", pointer="/consistency")
+    decisions = fake.engine.decide(fake.policy, question, fake) or ()
+    if token is not None and int(token) > len(fake.changed):  # a change that nobody knows of yet
+        decisions = fake.engine.placeholders([claim.profile_id for claim in question.claims])
     names = ("profile_id", "url", "expires_at", "blurhash", "capture")
     return _json({"items": [{name: getattr(decision, name) for name in names} for decision in decisions]})
 
@@ -206,9 +244,29 @@ def _explain(fake: FakeNightlight, request: Request[Any], _h: Mapping[str, str],
     return _json({"policy_digest": fake.bundle.digest, "items": [asdict(explained) for explained in explanations]})
 
 
-def _caller(fake: FakeNightlight, _r: Request[Any], _h: Mapping[str, str], _p: dict[str, str]) -> Response:
+def _check_scope(headers: Mapping[str, str], scope: str) -> None:
+    """Raise Forbidden unless the token of a request carries a scope; an empty one is any token's."""
+    if scope and scope not in _scopes(headers):
+        raise Forbidden
+
+
+def _scopes(headers: Mapping[str, str]) -> list[str]:
+    """Return the scopes of a token of the fake's: ``fake.decide.relate``, or all of ``fake`` alone."""
+    _, *scopes = headers.get("Authorization", "").removeprefix("Bearer ").split(".")
+    return sorted(set(scopes) & set(SCOPES)) if scopes else list(SCOPES)
+
+
+def _caller(fake: FakeNightlight, _r: Request[Any], headers: Mapping[str, str], _p: dict[str, str]) -> Response:
     keys = sorted(fingerprint(key_id, key) for key_id, key in fake.relation_keys.items())
-    return _json({"subject": "fake", "scopes": list(_SCOPES), "now": fake.clock(), "relation_keys": keys})
+    return _json(
+        {
+            "subject": "fake",
+            "scopes": _scopes(headers),
+            "now": fake.clock(),
+            "relation_keys": keys,
+            "leeway_s": fake.engine.relations.leeway_s,
+        }
+    )
 
 
 def _feed(fake: FakeNightlight, request: Request[Any], _h: Mapping[str, str], _p: dict[str, str]) -> Response:
@@ -260,6 +318,10 @@ def _reported(_f: FakeNightlight, _r: Request[Any], _h: Mapping[str, str], _p: d
 
 def _question(request: Request[Any]) -> DecisionRequest:
     body = request.json
+    for number, item in enumerate(body["items"]):
+        for name, most in (("relation", _MOST_WORD), ("at_most", _MOST_WORD), ("proof", _MOST_PROOF)):
+            if not 1 <= len(item.get(name, "-")) <= most:
+                raise InvalidInput(f"{name} has 1 to {most} characters", pointer=f"/items/{number}/{name}")
     claims = [
         Claim(item["profile_id"], item["relation"], item.get("proof"), item.get("at_most")) for item in body["items"]
     ]
@@ -303,28 +365,29 @@ def _base64(key: bytes) -> str:
 
 
 _PROFILE, _IMAGE = "/v1/profiles/{profile_id}", "/v1/images/{image_id}"
-_TABLE: tuple[tuple[str, str, Route], ...] = (
-    ("PUT", _PROFILE, _declare),
-    ("DELETE", _PROFILE, _delete),
-    ("PUT", f"{_PROFILE}/deactivation", _deactivate),
-    ("DELETE", f"{_PROFILE}/deactivation", _deactivate),
-    ("PUT", f"{_PROFILE}/report-flag", _report_flag),
-    ("POST", f"{_PROFILE}/revocations", _revoke),
-    ("POST", f"{_PROFILE}/image", _upload),
-    ("GET", _IMAGE, _image),
-    ("DELETE", _IMAGE, _image),
-    ("POST", "/v1/blocks", _block),
-    ("DELETE", "/v1/blocks/{profile_id}/{viewer_id}", _block),
-    ("POST", "/v1/canaries", _canary),
-    ("POST", "/v1/decisions", _decide),
-    ("POST", "/v1/explain", _explain),
-    ("GET", "/v1/caller", _caller),
-    ("GET", "/v1/feed", _feed),
-    ("POST", "/v1/feed/profiles", _views),
-    ("GET", "/v1/feed/keys", _keys),
-    ("GET", "/v1/feed/policy/{version}", _bundle),
-    ("POST", "/v1/feed/report", _reported),
+_TABLE: tuple[tuple[str, str, str, Route], ...] = (
+    ("PUT", _PROFILE, "ingest", _declare),
+    ("DELETE", _PROFILE, "ingest", _delete),
+    ("PUT", f"{_PROFILE}/deactivation", "ingest", _deactivate),
+    ("DELETE", f"{_PROFILE}/deactivation", "ingest", _deactivate),
+    ("PUT", f"{_PROFILE}/report-flag", "report", _report_flag),
+    ("POST", f"{_PROFILE}/revocations", "relate", _revoke),
+    ("POST", f"{_PROFILE}/image", "ingest", _upload),
+    ("GET", _IMAGE, "ingest", _image),
+    ("DELETE", _IMAGE, "ingest", _image),
+    ("POST", "/v1/blocks", "relate", _block),
+    ("DELETE", "/v1/blocks/{profile_id}/{viewer_id}", "relate", _block),
+    ("POST", "/v1/canaries", "relate", _canary),
+    ("POST", "/v1/decisions", "decide", _decide),
+    ("POST", "/v1/explain", "explain", _explain),
+    ("GET", "/v1/caller", "", _caller),
+    ("GET", "/v1/feed", "local", _feed),
+    ("POST", "/v1/feed/profiles", "local", _views),
+    ("GET", "/v1/feed/keys", "local", _keys),
+    ("GET", "/v1/feed/policy/{version}", "local", _bundle),
+    ("POST", "/v1/feed/report", "local", _reported),
 )
 _ROUTES = tuple(
-    (method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)), route) for method, template, route in _TABLE
+    (method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)), scope, route)
+    for method, template, scope, route in _TABLE
 )

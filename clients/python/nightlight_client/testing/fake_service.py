@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from nightlight_client.local_policy import LocalPolicy, PoliciesInUse, PolicyInF
 from nightlight_client.options import HttpOptions, key_map
 from nightlight_client.responses import Response
 from nightlight_client.testing.fake_profiles import FakeImage, FakeProfile
-from nightlight_client.testing.fake_routes import PROBLEM_TYPE, answer_to
+from nightlight_client.testing.fake_routes import PROBLEM_TYPE, SCOPES, answer_to
 from nightlight_client.testing.flat_picture import flat_picture
 from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
 from nightlight_core.decisions.answers import AnswerBuilder
@@ -90,7 +90,8 @@ class FakeNightlight:
         self.given: dict[str, ProfileView] = {}
         self.blocked: dict[str, set[str]] = {}
         self.revoked: dict[str, dict[str, int]] = {}
-        self.uploads: dict[tuple[str, str], tuple[bytes, str]] = {}
+        self.uploads: dict[tuple[str, str], tuple[tuple[bytes, str], str]] = {}
+        self.erased: set[str] = set()
         self.changed: list[str] = []
         self.base_url = base_url
         self.url_keys = url_keys or RingDayKeys(KeyRing({"d1": secrets.token_bytes(40)}))
@@ -100,25 +101,34 @@ class FakeNightlight:
         self._in_force.use(PoliciesInUse(self.bundle.timeline, None, None, revision=1))
         self._down: str | None = None
 
-    def client(self, **settings: Any) -> NightlightClient:
-        """Return a client of this Nightlight; ``settings`` are NightlightClient's."""
-        return NightlightClient("https://nightlight.test", **self._settings(settings))
+    def client(self, *, scopes: Iterable[str] = SCOPES, **settings: Any) -> NightlightClient:
+        """Return a client of this Nightlight, whose token has these scopes; ``settings`` are NightlightClient's."""
+        return NightlightClient("https://nightlight.test", **self._settings(scopes, settings))
 
-    def async_client(self, **settings: Any) -> AsyncNightlightClient:
+    def async_client(self, *, scopes: Iterable[str] = SCOPES, **settings: Any) -> AsyncNightlightClient:
         """Return a client of this Nightlight for an event loop; ``settings`` are AsyncNightlightClient's."""
-        return AsyncNightlightClient("https://nightlight.test", **self._settings(settings))
+        return AsyncNightlightClient("https://nightlight.test", **self._settings(scopes, settings))
 
     def shown(self, decision: Decision | str) -> ShownPicture:
-        """Return what a decision, or its URL, shows at this moment; raises LookupError for a URL that shows nothing."""
+        """Return what a decision, or its URL, shows at this moment.
+
+        Raises LookupError for a URL that shows nothing: forged, expired, revoked, or without what signs it.
+        """
         url = decision if isinstance(decision, str) else decision.url
-        path = urlsplit(url).path
-        if url.startswith("data:") or path == self.builder.placeholder:
+        if url.startswith("data:"):
+            return ShownPicture(PLACEHOLDER, None, 0)
+        parts = urlsplit(url)
+        given = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        signed = given.get("e", ""), given.get("k", ""), given.get("s", "")
+        if self.signer.verify(parts.path, *signed, now=int(self.clock())) is None:
+            raise LookupError(f"{parts.path[:100]} shows nothing: its signature is not good, or it is expired")
+        if parts.path == self.builder.placeholder:
             return ShownPicture(PLACEHOLDER, None, 0)
         for image in self.images.values():
             for tier, paths in image.paths.items():
-                if path in paths:
+                if parts.path in paths:
                     return ShownPicture(tier, image.profile_id, self.table.pixels[tier].edge)
-        raise LookupError(f"{path[:100]} shows nothing: it was revoked, or never given out")
+        raise LookupError(f"{parts.path[:100]} shows nothing: it was revoked, or never given out")
 
     def finish(self, image_id: str, *, state: str = "ready", reason: str | None = None) -> None:
         """End the rendering of an image: ``ready``, ``rejected``, ``failed`` or ``quarantined``; raises KeyError."""
@@ -220,20 +230,17 @@ class FakeNightlight:
 
     def fetch(self, url: str) -> Response:
         """Answer a viewer who fetches a URL: a picture, the placeholder, or 404."""
-        parts = urlsplit(url)
-        given = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        signed = given.get("e", ""), given.get("k", ""), given.get("s", "")
-        left = self.signer.verify(parts.path, *signed, now=int(self.clock()))
         try:
-            if left is None or self._down is not None:
+            if self._down is not None:
                 raise LookupError
             shown = self.shown(url)
         except LookupError:
             return Response(NotFound.status, b"", {"content-type": PROBLEM_TYPE})
-        cache = {"cache-control": f"private, max-age={left}"}
+        cache = {"cache-control": "private"}
         if shown.profile_id is None:
             return Response(200, placeholder_bytes(), {"content-type": "image/webp", **cache})
-        image = next(image for image in self.images.values() if parts.path in image.paths.get(shown.tier, ()))
+        path = urlsplit(url).path
+        image = next(image for image in self.images.values() if path in image.paths.get(shown.tier, ()))
         return Response(200, flat_picture(shown.edge, image.colour), {"content-type": "image/png", **cache})
 
     def view_answer(self, profile_id: str) -> dict[str, Any]:
@@ -246,9 +253,9 @@ class FakeNightlight:
         }
         return {**plain, "blocked": sorted(view.blocked or ()), "revoked": dict(view.revoked), "available": available}
 
-    def _settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def _settings(self, scopes: Iterable[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         options = settings.get("options") or HttpOptions()
-        kept = {"token": "fake", "relation_keys": self.relation_keys, **settings}
+        kept = {"token": ".".join(("fake", *scopes)), "relation_keys": self.relation_keys, **settings}
         return {**kept, "options": replace(options, carrier=self)}
 
 

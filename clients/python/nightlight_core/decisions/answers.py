@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from nightlight_core.decisions.url_signing import UrlSigner
 
 UNKNOWN_BAND = "unknown"
-# What an answer is kept by: the viewer's word, the context, the relation, and the tier that was asked for at most.
-AnswerKey = tuple[str, str, str, str | None]
+# What an answer is kept by: the viewer's word, the context, the relation, and the tiers that were asked for at most.
+AnswerKey = tuple[str, str, str, tuple[str, ...]]
+# Tiers that are asked for at most, whatever the policy allows.
+TierLimits = tuple[str, ...]
 
 
 class DecisionPolicy(Protocol):
@@ -99,9 +102,9 @@ class Evaluation(NamedTuple):
     table: Table
     outcome: Outcome
 
-    def at_most(self, tier: str | None) -> Evaluation:
-        """Return it with no more than a tier that was asked for."""
-        return self if tier is None else self._replace(outcome=self.table.at_most(self.outcome, tier))
+    def at_most(self, tiers: TierLimits) -> Evaluation:
+        """Return it with no more than each of the tiers that were asked for."""
+        return self._replace(outcome=reduce(self.table.at_most, tiers, self.outcome)) if tiers else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +140,16 @@ class AnswerBuilder:
         context: str,
         views: Sequence[ProfileView],
         relations: Sequence[str],
-        limits: Sequence[str | None] | None = None,
+        limits: Sequence[TierLimits] | None = None,
         *,
         now: int,
     ) -> list[Answer]:
         """Return an answer for each view and what the viewer is to it, in order; ``now`` is in Unix seconds.
 
-        ``limits`` has the tier that is asked for at most of each, None for what the policy allows.
+        ``limits`` has the tiers that are asked for at most of each, none of them for what the policy allows.
         """
         answers = []
-        for view, relation, limit in zip(views, relations, limits or repeat(None, len(views)), strict=True):
+        for view, relation, limit in zip(views, relations, limits or repeat((), len(views)), strict=True):
             kept_for, kept = view.answers
             if kept_for is not policy:
                 kept = {}

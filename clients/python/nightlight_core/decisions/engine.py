@@ -30,7 +30,7 @@ from nightlight_core.policy.table import FORBID, NONE_TIER
 
 if TYPE_CHECKING:
     from nightlight_core.decisions.abuse_signals import AbuseSignalSink
-    from nightlight_core.decisions.answers import Answer, AnswerBuilder, DecisionPolicy, SignedDecision
+    from nightlight_core.decisions.answers import Answer, AnswerBuilder, DecisionPolicy, SignedDecision, TierLimits
     from nightlight_core.decisions.profile_views import ProfileView
     from nightlight_core.decisions.rate_limiter import RateLimiter
     from nightlight_core.decisions.relation_resolver import RelationResolver, ResolvedRelation
@@ -135,7 +135,7 @@ class DecisionEngine:
         moment = self.clock()
         now = int(moment)
         relations = [resolved[0] for resolved in self._resolve(request, lookup, now)]
-        limits = tier_limits(policy.table, request)
+        limits = tier_limits(request)
         answers = self.builder.answers(
             policy, request.viewer, request.context, lookup.views, relations, limits, now=now
         )
@@ -170,7 +170,7 @@ class DecisionEngine:
         now = int(self.clock())
         explanations = []
         resolved = self._resolve(request, lookup, now)
-        limits = tier_limits(policy.table, request) or [None] * len(request.claims)
+        limits = tier_limits(request) or [()] * len(request.claims)
         for claim, view, (relation, because), limit in zip(request.claims, lookup.views, resolved, limits, strict=True):
             if not view.known:
                 explanations.append(not_explained(claim, "unknown-profile", because))
@@ -238,25 +238,23 @@ def check(table: Table, request: DecisionRequest) -> None:
     if len(request.claims) > MAX_ITEMS:
         raise InvalidInput(f"at most {MAX_ITEMS} items", pointer="/items")
     asked = [(request.at_most, "/at_most")]
-    asked += [(claim[3], f"/items/{number}/at_most") for number, claim in enumerate(request.claims) if claim[3]]
+    asked += [
+        (claim[3], f"/items/{number}/at_most") for number, claim in enumerate(request.claims) if claim[3] is not None
+    ]
     for tier, pointer in asked:
         if tier is not None and tier not in table.tier_words:
             raise InvalidInput(f"at_most must be one of {', '.join(table.tier_words)}", pointer=pointer)
 
 
-def tier_limits(table: Table, request: DecisionRequest) -> list[str | None] | None:
-    """Return the tier that is asked for at most of each claim, the stricter of its own and the request's.
+def tier_limits(request: DecisionRequest) -> list[TierLimits] | None:
+    """Return the tiers that are asked for at most of each claim: the request's, and its own; both count.
 
     None where nothing less is asked for than the policy allows.
     """
     whole = request.at_most
-    if whole is None and not any(claim[3] for claim in request.claims):
+    if whole is None and all(claim[3] is None for claim in request.claims):
         return None
-    strictest = {name: place for place, name in enumerate((NONE_TIER, *reversed(table.tier_words[1:])))}
-    return [
-        min((tier for tier in (claim[3], whole) if tier), key=strictest.__getitem__, default=None)
-        for claim in request.claims
-    ]
+    return [tuple(tier for tier in (whole, claim[3]) if tier is not None) for claim in request.claims]
 
 
 def blocked_by(viewer_id: str | None, views: Sequence[ProfileView]) -> set[str]:

@@ -141,12 +141,12 @@ class Table:
         """Return the tiers that somebody may ask for at most: none, and those that are given somewhere."""
         return (NONE_TIER, *self._ladders)
 
-    def at_most(self, outcome: Outcome, tier: str | None) -> Outcome:
-        """Return an outcome that opens no more than a tier that was asked for; None asks for nothing less.
+    def at_most(self, outcome: Outcome, tier: str) -> Outcome:
+        """Return an outcome that opens no more than a tier that was asked for.
 
         A tier that this table never gives shows nothing.
         """
-        if tier is None or tier == outcome.tier:
+        if tier == outcome.tier:
             return outcome
         if tier not in self._ladders:
             return none_because(ASKED)
