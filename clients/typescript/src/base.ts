@@ -13,6 +13,9 @@ import { LEEWAY_S } from "./proofs.js";
 import type { Answered, Given, PathOf, Verb } from "./routes.js";
 import type { Answer } from "./transport.js";
 
+// A clock that is further behind gives proofs that are soon over, and counts after a revocation that much later.
+const MOST_BEHIND_S = 60;
+
 /** What a call is sent with; `read` reads its answer. */
 export interface Parts<T> {
     path?: Readonly<Record<string, unknown>>;
@@ -65,8 +68,8 @@ export class BaseClient {
             throw new ClientMisconfigured(`the service checks relation proofs with another key '${prover.id}', or with none`);
         }
         const aheadS = Date.now() / 1000 - caller.now;
-        if (aheadS > LEEWAY_S) {
-            throw new ClientMisconfigured(`this clock is ${Math.round(aheadS)} s ahead of the service's: no relation proof counts`);
+        if (!(aheadS >= -MOST_BEHIND_S && aheadS <= (caller.leeway_s ?? LEEWAY_S))) {  // nor is it so for what is no number
+            throw new ClientMisconfigured(`this clock is ${Math.round(aheadS)} s ahead of the service's: relation proofs do not count`);
         }
         return caller;
     }
