@@ -33,7 +33,7 @@ class Deadlines:
         self._begin()
 
     @contextmanager
-    def of(self, connection: Connection, end: float) -> Iterator[None]:
+    def limit(self, connection: Connection, end: float) -> Iterator[None]:
         """Shut the connection down if the block goes on beyond ``end``, on the monotonic clock."""
         if self._process != os.getpid():  # threads do not survive a fork
             self._begin()

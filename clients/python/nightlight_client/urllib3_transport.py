@@ -181,7 +181,7 @@ def _manager(proxy: str | None, context: ssl.SSLContext | None, *, maxsize: int)
 
 
 def _watched(connection: Any, end: float | None) -> AbstractContextManager[None]:
-    return nullcontext() if connection is None or end is None else DEADLINES.of(connection, end)
+    return nullcontext() if connection is None or end is None else DEADLINES.limit(connection, end)
 
 
 def _read(answer: urllib3.BaseHTTPResponse, end: float | None, most_bytes: int) -> Response:
