@@ -20,6 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import httpx
 import urllib3
 

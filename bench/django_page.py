@@ -17,6 +17,10 @@ import statistics
 import time
 from types import SimpleNamespace
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import django
 from django.conf import settings
 

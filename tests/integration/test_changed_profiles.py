@@ -1,8 +1,8 @@
 """Who reads the feed also reads what has changed: a decision about it finds everything in memory, as any other does."""
 
-import httpx
 import pytest
 
+from nightlight_client import ServiceUnreachable
 from nightlight_client.local_client import LocalClient, Terms
 from nightlight_core.decisions.relation_proofs import issue_proof
 from tests.support import golden
@@ -44,7 +44,7 @@ def test_a_service_has_what_has_changed_in_memory_and_answered(over_http):
     client, _, services = over_http
     picture, _ = asked(client, "teen"), asked(client, OTHER)
     before, other = services.change_feed.views.find(["teen", OTHER])
-    key = "peer", "profile", "connection"
+    key = "peer", "profile", "connection", ()
     assert answers(before)[key] == [picture]
     client.block("teen", golden.VIEWER)
     client.set_report_flag("teen", "reported")
@@ -67,7 +67,7 @@ def test_so_has_a_process_that_decides_by_itself(over_http, local):
     assert local.poll()
     (view,) = local._state.views.find(["child"])
     assert (view.report_flag, view.blocked) == ("reported", {golden.VIEWER})
-    (given,) = answers(view)["peer", "profile", "connection"]
+    (given,) = answers(view)["peer", "profile", "connection", ()]
     assert given != picture
     assert asked(local, "child") == given
 
@@ -78,7 +78,7 @@ def test_a_process_that_cannot_read_again_forgets(over_http, local, monkeypatch)
     client.block("older-teen", golden.VIEWER)
 
     def late(_profile_ids):
-        raise httpx.ReadTimeout("no answer within the budget")
+        raise ServiceUnreachable("timeout", "no answer within the budget")
 
     with monkeypatch.context() as patch:
         patch.setattr(client, "views", late)

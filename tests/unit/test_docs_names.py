@@ -34,6 +34,8 @@ METRICS = {entry.name for entry in CHECK["names"]() if entry.kind == "metric"}
 FILES = {name.lower() for name in SETTINGS} | {"nightlight_edge_purge_token"}
 # Of viewers' tokens: nightlight.delivery.viewer_tokens.
 CLAIMS = {"nightlight_viewer", "nightlight_proofs"}
+# The package for Django, and the commands that it gives a site.
+PROGRAMS = {"nightlight_django", "nightlight_sync", "nightlight_import"}
 ROLES = {role_name(role, "nightlight") for role in SqlRole}
 VERBS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
 # Where a name in code font is a path of this tree.
@@ -105,7 +107,10 @@ def test_every_setting_of_a_page_is_there(page):
 def test_every_metric_and_role_of_a_page_is_there(page):
     spans = code((ROOT / page).read_text("utf-8"))
     named = {name for span in spans for name in re.findall(r"\bnightlight_[a-z_]+[a-z]\b(?!\.)", span)}
-    assert named <= METRICS | OPERATORS_METRICS | ROLES | FILES | CLAIMS | {"nightlight_client", "nightlight_core"}
+    assert named <= METRICS | OPERATORS_METRICS | ROLES | FILES | CLAIMS | PROGRAMS | {
+        "nightlight_client",
+        "nightlight_core",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

