@@ -50,9 +50,15 @@ def _watch(reader: int, seconds: float) -> None:
     for _ in range(int(GRACE_S / _AGAIN_S)):
         time.sleep(_AGAIN_S)
         _tell(TERM_SIGNAL)
-    logs.get("worker").error("worker.shutdown_overdue", count=_tell(signal.SIGKILL))
+    count = _tell(signal.SIGKILL)
+    # In a thread of its own: a handler that never returns may hold the lock of what the log is written to.
+    threading.Thread(target=_report, args=(count,), name="shutdown-log", daemon=True).start()
     time.sleep(GRACE_S)
     os._exit(_FAILURE)
+
+
+def _report(count: int) -> None:
+    logs.get("worker").error("worker.shutdown_overdue", count=count)
 
 
 def _tell(number: int) -> int:
