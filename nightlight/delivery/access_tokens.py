@@ -173,25 +173,33 @@ class AccessVerifier:
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated(f"{type(error).__name__}: {error}") from error
-        expires_at = self._in_time(claims)
+        times = TokenTimes(self._leeway, self._max_life, "NIGHTLIGHT_AUTH_MAX_LIFE_S")
+        expires_at = expiry_of(claims, self._clock(), times)
         scope = claims.get("scope", "")
         if not isinstance(scope, str):
             raise Unauthenticated("scope must be a string of words")
         return Caller(str(claims["sub"])[:128], frozenset(scope.split())), expires_at
 
-    def _in_time(self, claims: Mapping[str, Any]) -> float:
-        """Return when a token expires; raise Unauthenticated unless it counts now and is not made to last."""
-        now = self._clock()
-        issued_at, expires_at = numeric_date(claims, "iat"), numeric_date(claims, "exp")
-        not_before = numeric_date(claims, "nbf") if "nbf" in claims else issued_at
-        if max(issued_at, not_before) > now + self._leeway:
-            raise Unauthenticated("the token is not valid yet")
-        if expires_at <= now - self._leeway:
-            raise Unauthenticated("the token has expired")
-        if expires_at - issued_at > self._max_life:
-            message = f"the token is made to last longer than {self._max_life} s (NIGHTLIGHT_AUTH_MAX_LIFE_S)"
-            raise Unauthenticated(message)
-        return expires_at
+
+class TokenTimes(NamedTuple):
+    """What bounds a token's times, in seconds; ``setting`` is the variable that says its longest life."""
+
+    leeway_s: float
+    max_life_s: float
+    setting: str
+
+
+def expiry_of(claims: Mapping[str, Any], now: float, times: TokenTimes) -> float:
+    """Return when a token expires; raise Unauthenticated unless it counts now and is not made to last."""
+    issued_at, expires_at = numeric_date(claims, "iat"), numeric_date(claims, "exp")
+    not_before = numeric_date(claims, "nbf") if "nbf" in claims else issued_at
+    if max(issued_at, not_before) > now + times.leeway_s:
+        raise Unauthenticated("the token is not valid yet")
+    if expires_at <= now - times.leeway_s:
+        raise Unauthenticated("the token has expired")
+    if expires_at - issued_at > times.max_life_s:
+        raise Unauthenticated(f"the token is made to last longer than {times.max_life_s} s ({times.setting})")
+    return expires_at
 
 
 def numeric_date(claims: Mapping[str, Any], name: str) -> float:

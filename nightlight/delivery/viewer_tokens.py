@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from nightlight import logs
-from nightlight.delivery.access_tokens import SYSTEM_CLOCKS, TokenClocks, numeric_date
+from nightlight.delivery.access_tokens import SYSTEM_CLOCKS, TokenClocks, TokenTimes, expiry_of
 from nightlight.delivery.jwks import key_source, keys_of
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.errors import NightlightError, Unauthenticated
@@ -121,7 +121,11 @@ class ViewerTokens:
             raise Unauthenticated("the token is too long")
         held = self._source.fresh() or self._source.read(known=False)
         claims = self._claims(token, held)
-        expires_at = self._in_time(claims)
+        expires_at = expiry_of(
+            claims,
+            self._clock(),
+            TokenTimes(self._terms.leeway_s, self._terms.max_life_s, "NIGHTLIGHT_AVATARS_VIEWER_MAX_LIFE_S"),
+        )
         viewer = self._viewer(claims)
         if len(self._good) >= _MOST_GOOD:
             self._good.clear()
@@ -153,17 +157,6 @@ class ViewerTokens:
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated(f"{type(error).__name__}: {error}") from error
         return claims
-
-    def _in_time(self, claims: Mapping[str, Any]) -> float:
-        """Return when a token expires; raise Unauthenticated unless it counts now and is not made to last."""
-        now, leeway = self._clock(), self._terms.leeway_s
-        issued_at, expires_at = numeric_date(claims, "iat"), numeric_date(claims, "exp")
-        not_before = numeric_date(claims, "nbf") if "nbf" in claims else issued_at
-        if max(issued_at, not_before) > now + leeway or expires_at <= now - leeway:
-            raise Unauthenticated("the token is not valid at this moment")
-        if expires_at - issued_at > self._terms.max_life_s:
-            raise Unauthenticated("the token is made to last too long (NIGHTLIGHT_AVATARS_VIEWER_MAX_LIFE_S)")
-        return expires_at
 
     def _viewer(self, claims: Mapping[str, Any]) -> AvatarViewer:
         viewer_id, word = claims[self._terms.claim], claims.get("nightlight_viewer", UNVERIFIED)

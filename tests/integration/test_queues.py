@@ -157,4 +157,5 @@ def test_a_worker_of_a_shell_of_django_loads_no_site(monkeypatch):
     monkeypatch.setenv("NIGHTLIGHT_QUEUE_BROKER_URL", "amqp://127.0.0.1:1")
     app = make_app(Settings())
     app.loader.import_default_modules()
+    assert (app.fixups, "nightlight.render" in app.tasks) == (set(), True)
     app.close()

@@ -61,7 +61,11 @@ def inline_picture(url: str) -> Response | None:
     kind, separator, encoded = url.partition(";base64,")
     if not separator or not kind.startswith("data:"):
         return None
-    return Response(HTTPStatus.OK, base64.b64decode(encoded), {"content-type": kind.removeprefix("data:")})
+    try:
+        picture = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return None
+    return Response(HTTPStatus.OK, picture, {"content-type": kind.removeprefix("data:")})
 
 
 class AskAgain(Exception):  # noqa: N818 - it says what to do, and never reaches a caller
