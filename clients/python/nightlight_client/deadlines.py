@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 _LOOK_S = 0.02
+# Without a call for so many looks, the thread rests until the next one.
+_MOST_LOOKS = 50
 
 
 class Connection(Protocol):
@@ -30,6 +32,7 @@ class Deadlines:
     def __init__(self) -> None:
         """Watch nothing yet."""
         self._thread: threading.Thread | None = None
+        self._rests = False
         self._begin()
 
     @contextmanager
@@ -43,7 +46,8 @@ class Deadlines:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="nightlight-deadlines", daemon=True)
                 self._thread.start()
-            elif len(self._calls) == 1:
+            elif self._rests:
+                self._rests = False
                 self._changed.notify()
         try:
             yield
@@ -55,14 +59,17 @@ class Deadlines:
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._calls: dict[object, tuple[Connection, float]] = {}
-        self._thread = None
+        self._thread, self._rests = None, False
 
     def _run(self) -> None:
-        changed, calls = self._changed, self._calls
+        changed, calls, looks = self._changed, self._calls, 0
         while True:
             with changed:
-                while not calls:
-                    changed.wait()
+                looks = 0 if calls else looks + 1
+                if looks > _MOST_LOOKS:  # not after each call: waking costs as much as the rest of it
+                    self._rests = True
+                    while self._rests:
+                        changed.wait()
                 now = time.monotonic()
                 late = [call for call, (_, end) in calls.items() if end < now]
                 for call in late:

@@ -61,7 +61,7 @@ def item_id(value: object) -> str:
 
 def relation(value: object) -> str:
     """Return the relation of a question; raise InvalidId for what can be no word of a policy."""
-    if not isinstance(value, str) or not value.isprintable() or not _encodes(value or "-"):
+    if not isinstance(value, str) or not value.isprintable() or not (value.isascii() or _encodes(value)):
         raise InvalidId("relation", "a relation is a word of the policy")
     return value
 
